@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from scanmend.formats.meta import Metadata
 from scanmend.image import Array, Layout, PageData
 
 FormatName = Literal["tiff", "png", "jpeg", "webp", "avif", "bmp"]
@@ -114,6 +115,10 @@ class ScanFile(ABC):
     @abstractmethod
     def close(self) -> None:
         """Gives back the file handle and any scratch space; may be called twice."""
+
+    @abstractmethod
+    def metadata(self) -> Metadata:
+        """What can be carried into a file of another format."""
 
     @abstractmethod
     def rewrite(
