@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from scanmend.measure import noise, sampling
+from scanmend.measure.patches import join
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from scanmend.formats.base import Page
-    from scanmend.image import FloatArray
+    from scanmend.image import Array, FloatArray, Layout
 
 
 @dataclass(frozen=True)
@@ -61,33 +68,64 @@ class Facts:
         return facts
 
 
-def measure(page: Page, *, windows: int = 96) -> Facts:
+def measure(page: Page, *, windows: int = 20_000) -> Facts:
     """Measures a page from a bounded number of its bands.
 
     Args:
-        page: an open page; its pixels are read in a few bands, memory stays bounded.
-        windows: how many windows to look into, spread over the page.
+        page: an open page; a few bands are read, top to bottom, one in memory at a time.
+        windows: how many windows of 16 x 16 pixels to look into, spread over the page.
 
     Raises:
         DamagedFile: the page cannot be decoded where it was read.
     """
-    del windows
     layout = page.layout
     return Facts(
         height=layout.height,
         width=layout.width,
         bits=layout.bits,
         grey=layout.color_channels == 1,
-        noise=UNKNOWN,
+        noise=_judge(_page_sites(page, windows)),
         jpeg_quality=page.jpeg_quality,
     )
 
 
-def measure_array(pixels: FloatArray) -> NoiseFacts:
+def measure_array(pixels: FloatArray, *, windows: int = 20_000) -> NoiseFacts:
     """Measures the noise of a picture in memory.
 
     Args:
-        pixels: (H, W, C) float32 in [0, 1], the display curve; colour channels only.
+        pixels: (H, W, C) float32 in [0, 1], the display curve; colour channels only. Values
+            outside are clipped; NaN marks pixels that must not count.
+        windows: as in `measure`.
     """
-    del pixels
-    return UNKNOWN
+    height, width = pixels.shape[:2]
+    return _judge(
+        np.clip(pixels[top:bottom, left:right], 0, 1)
+        for top, bottom, spans in sampling.sites(height, width, windows)
+        for left, right in spans
+    )
+
+
+def _page_sites(page: Page, windows: int) -> Iterator[FloatArray]:
+    layout = page.layout
+    for top, bottom, spans in sampling.sites(layout.height, layout.width, windows):
+        band = page.read(top, bottom)
+        for left, right in spans:
+            yield _to_display(band[:, left:right], layout)
+
+
+def _judge(sites: Iterable[FloatArray]) -> NoiseFacts:
+    held = [np.where(np.isfinite(site), site, np.float32(np.nan)) for site in sites if site.size]
+    if not held:
+        return UNKNOWN
+    step = min(sampling.rounding_step(site) for site in held)
+    patches = join([sampling.cut(site, step) for site in held], held[0].shape[2])
+    level = noise.estimate(patches, step)
+    return NoiseFacts(*level, windows=patches.count + patches.constant) if level else UNKNOWN
+
+
+def _to_display(band: Array, layout: Layout) -> FloatArray:
+    """Colour samples as [0, 1]; NaN where the pixel is fully transparent."""
+    colour = band[..., : layout.color_channels].astype(np.float32) / np.float32(layout.white)
+    if layout.alpha != "none":
+        colour[band[..., layout.color_channels] == 0] = np.nan
+    return np.clip(colour, 0, 1)

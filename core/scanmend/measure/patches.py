@@ -1,0 +1,122 @@
+"""Small windows in the frequency domain: the energy of each in a few rings of frequency.
+
+A 16 x 16 DCT separates what white noise cannot tell apart: grain that the scanner has
+blurred lies in the low rings, sensor noise in all of them, and the rings of one window
+are independent of each other for any stationary Gaussian noise. So a window may be
+chosen for being calm in some rings and judged in another without any bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scanmend.image import Array, FloatArray
+
+SIDE = 16
+"""Pixels on a window's side; at 8, grain of 1.6 px would hide half its variance in the window's plane."""
+
+# Radii, in DCT indices, where rings begin. Ring 0 is the window's plane; ring 1 still holds
+# gradients, so it helps to choose windows but never to judge noise.
+_EDGES = (0.0, 1.2, 2.5, 4.5, 6.5, 9.0, 12.0, 15.0)
+RINGS = len(_EDGES)
+
+# For Gaussian noise cut off on one side, the variance that is left falls nearly linearly with the
+# share p of clipped pixels: exactly 0.965 at p = 0.02, 0.915 at 0.05, 0.752 at 0.16.
+_CLIP_SLOPE = 1.6
+_CLIP_LIMIT = 0.2
+
+_OPPONENT: FloatArray = np.array(
+    [np.ones(3) / 3**0.5, np.array([1, -1, 0]) / 2**0.5, np.array([1, 1, -2]) / 6**0.5], dtype=np.float32
+)
+
+
+def _dct_matrix() -> FloatArray:
+    frequency, position = np.mgrid[:SIDE, :SIDE]
+    matrix = np.sqrt(2 / SIDE) * np.cos(np.pi * (2 * position + 1) * frequency / (2 * SIDE))
+    matrix[0] = np.sqrt(1 / SIDE)
+    return matrix.astype(np.float32)
+
+
+def _ring_tables() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    down, across = (np.pi / SIDE * index.ravel() for index in np.mgrid[:SIDE, :SIDE])
+    ring = np.digitize(np.hypot(down, across) * SIDE / np.pi, _EDGES) - 1
+    count = np.bincount(ring)
+    means = np.eye(RINGS)[ring] / count
+    tables = (count, means, (down**2 + across**2) @ means, (np.cos(down) + np.cos(across)) / 2 @ means)
+    return tuple(table.astype(np.float32) for table in tables)  # type: ignore[return-value]
+
+
+_DCT = _dct_matrix()
+DOF, _RING_MEANS, OMEGA2, COSINE = _ring_tables()
+# DOF: coefficients in each ring. OMEGA2: their mean squared angular frequency, in radians per pixel
+# squared. COSINE: the mean cosine of the angular frequency along one axis, for the lag-1 product.
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The windows of a picture that can be judged.
+
+    Attributes:
+        energy: (n, planes, RINGS) mean squared DCT coefficient, in units of the display
+            range squared; for white noise its expectation is the variance in every ring.
+            Planes are luminance and two opponents in an orthonormal basis for three
+            channels, else the channels themselves.
+        tone: (n,) mean over pixels and channels.
+        constant: how many further windows have no noise at all, not even a rounding step.
+    """
+
+    energy: FloatArray
+    tone: FloatArray
+    constant: int
+
+    @property
+    def count(self) -> int:
+        return len(self.tone)
+
+
+def join(parts: Sequence[Patches], planes: int) -> Patches:
+    """All patches of several pictures or windows as one set."""
+    empty = np.zeros((0, planes, RINGS), np.float32)
+    return Patches(
+        energy=np.concatenate([empty, *(part.energy for part in parts)]),
+        tone=np.concatenate([empty[:, 0, 0], *(part.tone for part in parts)]),
+        constant=sum(part.constant for part in parts),
+    )
+
+
+def cut(pixels: FloatArray, stride: int, step: float) -> Patches:
+    """Cuts a picture into overlapping windows and measures each.
+
+    Saturated windows are left out, as clipping has taken their noise away; windows with a
+    few clipped pixels have their energy corrected for it.
+
+    Args:
+        pixels: (H, W, C) in [0, 1]; NaN marks pixels that must not count.
+        stride: pixels from one window to the next.
+        step: the rounding step of the samples; 0 where it is negligible.
+    """
+    blocks = np.lib.stride_tricks.sliding_window_view(pixels, (SIDE, SIDE), axis=(0, 1))
+    blocks = blocks[::stride, ::stride].reshape(-1, pixels.shape[2], SIDE, SIDE)
+    clipped = ((blocks <= 0) | (blocks >= 1)).mean((2, 3), dtype=np.float32)
+    spread = np.ptp(blocks, axis=(2, 3)).max(1)
+    whole = np.isfinite(spread) & (clipped.max(1) < _CLIP_LIMIT)
+    constant = whole & (spread <= max(1.01 * step, 1e-6))
+    kept = whole & ~constant
+    blocks, clipped = blocks[kept], clipped[kept]
+    energy = _ring_energy(blocks) / (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
+    return Patches(energy=energy, tone=blocks.mean((1, 2, 3)), constant=int(constant.sum()))
+
+
+def _ring_energy(blocks: FloatArray) -> FloatArray:
+    count, channels = blocks.shape[:2]
+    spectrum = (blocks @ _DCT.T).swapaxes(2, 3) @ _DCT.T
+    spectrum = spectrum.reshape(count, channels, SIDE * SIDE)
+    if channels == len(_OPPONENT):
+        spectrum = _OPPONENT @ spectrum
+    return np.square(spectrum) @ _RING_MEANS
