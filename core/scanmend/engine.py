@@ -1,0 +1,361 @@
+"""Runs the steps of a plan on tiles: the only module of the core that imports torch.
+
+A tile goes through all steps of a plan at once, so a page is read once and written once
+whatever the plan holds. bf16 with channels_last is used where the processor or GPU has
+bf16 arithmetic (AVX-512 BF16 or AMX; CUDA from Ampere on), float32 elsewhere. A tile that
+does not fit into memory is cut into four and tried again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from scanmend import tiling
+from scanmend.cards import Card, verify
+from scanmend.errors import EngineError, ModelError, OutOfMemory
+from scanmend.image import FloatArray
+from scanmend.plan import Step
+
+TILE = 512
+"""Side of a tile in pixels, halo included: larger ones wait for memory, smaller ones repeat the halo."""
+OVERLAP = 16
+"""Pixels over which neighbouring tiles fade into each other."""
+_SMALLEST_TILE = 96
+
+
+class Network(Protocol):
+    """What a backend offers: (1, 5, h, w) float32 in, (1, 3, h, w) float32 out."""
+
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where inference runs, and in what arithmetic."""
+
+    name: str
+    dtype: torch.dtype
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} in {str(self.dtype).removeprefix('torch.')}"
+
+
+def choose_device(wanted: str = "auto") -> Device:
+    """The device for a wish: auto, cpu, mps, cuda or cuda:N.
+
+    Raises:
+        EngineError: the device is not there.
+    """
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+    if wanted == "cpu":
+        return _cpu()
+    if wanted == "mps" and _has_mps():
+        return Device("mps", torch.float32, "Apple GPU")
+    kind, _, number = wanted.partition(":")
+    if kind == "cuda" and (number.isdecimal() or not number):
+        if torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count():
+            return _cuda(wanted)
+        raise EngineError(f"there is no CUDA device {wanted}", hint="--device auto takes what there is")
+    raise EngineError(f"{wanted} is not a device", hint="choose auto, cpu, mps, cuda or cuda:N")
+
+
+def _cpu() -> Device:
+    if any(torch.backends.cpu.get_cpu_capability().startswith(level) for level in ("AVX512", "AMX")):
+        fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+        if fast:
+            return Device("cpu", torch.bfloat16, "the processor computes in bfloat16")
+    return Device("cpu", torch.float32, "the processor has no bfloat16 arithmetic")
+
+
+def _cuda(name: str) -> Device:
+    title = torch.cuda.get_device_name(name)
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Device(name, torch.bfloat16, title)
+    return Device(name, torch.float32, f"{title}, which has no bfloat16 arithmetic")
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def describe_device(wanted: str = "auto") -> str:
+    """One sentence for people about where inference would run."""
+    device = choose_device(wanted)
+    threads = f", {torch.get_num_threads()} threads" if device.name == "cpu" else ""
+    return f"{device}{threads}: {device.why}"
+
+
+class Engine:
+    """Networks, loaded once and kept warm, on one device.
+
+    Args:
+        device: as `choose_device` takes it.
+        backend: auto, torch or openvino (CPU only, where installed).
+        tile: side of a tile in pixels, halo included.
+
+    Raises:
+        EngineError: the device or the backend is not there.
+    """
+
+    def __init__(self, device: str = "auto", *, backend: str = "auto", tile: int = TILE) -> None:
+        self.device = choose_device(device)
+        self.tile = tile
+        self.backend = _choose_backend(backend, self.device)
+        self._networks: dict[Path, Network] = {}
+        if self.device.name == "cpu":
+            _keep_freed_memory()
+
+    def network(self, card: Card) -> Network:
+        """The card's network, ready to run.
+
+        Raises:
+            ModelError: weights are missing, altered or do not fit the network.
+        """
+        if card.path not in self._networks:
+            self._networks[card.path] = self._load(card)
+        return self._networks[card.path]
+
+    def _load(self, card: Card) -> Network:
+        network = load_network(card)
+        if self.backend == "openvino":
+            from scanmend.engine_openvino import OpenVinoNetwork  # noqa: PLC0415 - optional extra
+
+            return OpenVinoNetwork(network, card)
+        return TorchNetwork(network, self.device)
+
+    def runner(self, steps: Sequence[Step], cards: Sequence[Card], *, grey: bool) -> Runner:
+        """Prepares steps for one page.
+
+        Args:
+            steps: of a plan, in its order.
+            cards: those of the installed models.
+            grey: the page is achromatic, and has to stay so.
+        """
+        by_name = {card.name: card for card in cards}
+        return Runner(self, [(step, by_name[step.model]) for step in steps], grey=grey)
+
+
+class Runner:
+    """A page's steps, applied to one window after another.
+
+    Attributes:
+        halo: pixels beyond what is kept that the steps need, added up.
+        multiple: side rule of the networks.
+    """
+
+    def __init__(self, engine: Engine, steps: Sequence[tuple[Step, Card]], *, grey: bool) -> None:
+        self.tile, self.grey = engine.tile, grey
+        self._steps = [(step, card, engine.network(card)) for step, card in steps]
+        self.halo = sum(card.halo for _, card in steps)
+        self.multiple = max((card.multiple for _, card in steps), default=1)
+        self.overlap = min(OVERLAP, self.halo) // 2 * 2
+
+    def band(
+        self,
+        window: FloatArray,
+        *,
+        done: Callable[[int], None] = lambda _pixels: None,
+    ) -> FloatArray:
+        """Restores a band of rows over the page's whole width, tile by tile.
+
+        Args:
+            window: (h, W, 1 or 3) float32 in [0, 1], the halo's rows included.
+            done: called with the pixels of each finished tile; may raise to stop.
+
+        Returns:
+            As the window; rows within the halo of a cut are not final.
+        """
+        _height, width, _channels = window.shape
+        result = np.zeros_like(window)
+        for span in tiling.spans(width, max(self.tile, 2 * self.halo + 8 * self.multiple), self.halo, self.multiple):
+            tile = self._tile(window[:, span.start : span.stop])
+            share = tiling.weights(span, width, self.overlap)[None, :, None]
+            result[:, span.start : span.stop] += tile * share
+            done(window.shape[0] * (span.keep_to - span.keep_from))
+        return result
+
+    def _tile(self, tile: FloatArray) -> FloatArray:
+        planes = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]
+        picture = planes.expand(1, 3, *planes.shape[2:]).contiguous()
+        with torch.inference_mode():
+            for step, card, network in self._steps:
+                picture = self._apply(picture, step, card, network)
+        if self.grey:
+            picture = picture.mean(dim=1, keepdim=True).expand(1, tile.shape[2], -1, -1)
+        return picture[0].permute(1, 2, 0).numpy()
+
+    def _apply(self, picture: Tensor, step: Step, card: Card, network: Network) -> Tensor:
+        """One step at its strength: picture - strength * (noise - keep_grain * its luminance)."""
+        restored = _in_pieces(_condition(picture, step), card, network)
+        noise = picture - restored
+        if step.keep_grain:
+            noise -= step.keep_grain * _luma(noise)
+        return picture - step.strength * noise
+
+
+class TorchNetwork:
+    """A network on torch, in the device's arithmetic."""
+
+    def __init__(self, network: nn.Module, device: Device) -> None:
+        self.device = device
+        self.network = network.to(device.name, memory_format=torch.channels_last)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        moved = inputs.to(self.device.name).contiguous(memory_format=torch.channels_last)
+        reduced = self.device.dtype != torch.float32
+        with torch.autocast(moved.device.type, self.device.dtype, enabled=reduced):
+            restored: Tensor = self.network(moved)
+        return restored.float().cpu()
+
+
+def load_network(card: Card) -> nn.Module:
+    """Builds a card's network and loads its weights, checked against the card.
+
+    Raises:
+        ModelError: weights are missing, altered or do not fit.
+    """
+    verify(card)
+    architecture = _architecture(card)
+    network: nn.Module = architecture.build()
+    try:
+        state = load_file(card.weights)
+        network.load_state_dict({name: value.float() for name, value in state.items()})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"the weights of {card.name} do not fit its network: {error}", hint="install Scanmend again"
+        ) from error
+    return network.eval()
+
+
+@functools.cache
+def _architecture_at(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scanmend_model_{path.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} is missing", hint="install Scanmend again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _architecture(card: Card) -> ModuleType:
+    return _architecture_at(card.path.parent / "arch.py" if card.path.is_file() else card.path / "arch.py")
+
+
+def _choose_backend(wanted: str, device: Device) -> str:
+    if wanted not in ("auto", "torch", "openvino"):
+        raise EngineError(f"{wanted} is not a backend", hint="choose auto, torch or openvino")
+    installed = importlib.util.find_spec("openvino") is not None
+    if wanted == "openvino" and not installed:
+        raise EngineError("OpenVINO is not installed", hint="pip install 'scanmend[openvino]'")
+    if wanted == "openvino" and device.name != "cpu":
+        raise EngineError("the OpenVINO backend runs on the CPU", hint="add --device cpu")
+    return wanted if wanted != "auto" else "torch"
+
+
+def _condition(picture: Tensor, step: Step) -> Tensor:
+    """Stacks the picture with its sigma plane and sigma times correlation: (1, 5, h, w)."""
+    tone = nn.functional.avg_pool2d(_luma(picture), 9, stride=1, padding=4, count_include_pad=False)
+    table = torch.from_numpy(_sigma_table(step))
+    sigma = table[(tone * (len(table) - 1)).round().long().clamp(0, len(table) - 1)]
+    return torch.cat((picture, sigma, sigma * step.correlation), dim=1)
+
+
+def _sigma_table(step: Step) -> FloatArray:
+    """Sigma at 256 tones from black to white, interpolated in the measured curve."""
+    tones = np.linspace(0, 1, 256)
+    if not step.curve:
+        return np.full(256, step.sigma, np.float32)
+    known, levels = zip(*step.curve, strict=True)
+    return np.interp(tones, known, levels).astype(np.float32)
+
+
+def _luma(picture: Tensor) -> Tensor:
+    weights = picture.new_tensor((0.299, 0.587, 0.114)).reshape(1, 3, 1, 1)
+    return (picture * weights).sum(dim=1, keepdim=True)
+
+
+def _in_pieces(inputs: Tensor, card: Card, network: Network) -> Tensor:
+    """Runs a window, in four where it does not fit into memory.
+
+    Raises:
+        OutOfMemory: not even the smallest piece fits.
+    """
+    height, width = inputs.shape[2:]
+    try:
+        return network(_padded(inputs, card.multiple))[..., :height, :width]
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise EngineError(f"{card.name} failed: {error}") from error
+        if max(height, width) <= _SMALLEST_TILE + 2 * card.halo:
+            raise OutOfMemory(
+                "not even a small tile fits into memory",
+                hint="close other programs, or choose --device cpu",
+            ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    restored = torch.empty(1, 3, height, width)
+    for rows in _halves(height, card):
+        for columns in _halves(width, card):
+            piece = inputs[..., rows.start : rows.stop, columns.start : columns.stop]
+            kept = _in_pieces(piece, card, network)[
+                ...,
+                rows.keep_from - rows.start : rows.keep_to - rows.start,
+                columns.keep_from - columns.start : columns.keep_to - columns.start,
+            ]
+            restored[..., rows.keep_from : rows.keep_to, columns.keep_from : columns.keep_to] = kept
+    return restored
+
+
+def _halves(length: int, card: Card) -> tuple[tiling.Span, ...]:
+    margin = -(-card.halo // card.multiple) * card.multiple
+    half = -(-length // 2 // card.multiple) * card.multiple
+    return tiling.spans(length, max(half + 2 * margin, 2 * margin + card.multiple), card.halo, card.multiple)
+
+
+def _padded(inputs: Tensor, multiple: int) -> Tensor:
+    """Extends right and bottom to the next multiple: mirrored, or repeated where too small to mirror."""
+    height, width = inputs.shape[2:]
+    down, right = -height % multiple, -width % multiple
+    if not (down or right):
+        return inputs
+    mode = "reflect" if down < height and right < width else "replicate"
+    return nn.functional.pad(inputs, (0, right, 0, down), mode=mode)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = str(error).lower()
+    return "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep what tiles free: giving it back and faulting it in again costs more than the tile.
+
+    mallopt parameters from malloc.h: M_TRIM_THRESHOLD is -1, M_MMAP_MAX is -4.
+    """
+    if sys.platform != "linux" or os.environ.get("SCANMEND_MALLOC") == "default":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(-4, 0)
+    mallopt(-1, 2**31 - 1)
