@@ -108,8 +108,8 @@ class WholePage(Page):
             raise ValueError(message)
         if self._pixels is None:
             self._pixels = self._checked()
-        # A copy, so that nobody paints into what the next band is cut from.
-        return self._pixels[top:bottom].copy()
+        # A copy, so that nobody paints into what later bands are cut from.
+        return np.array(self._pixels[top:bottom])
 
     def release(self) -> None:
         """Gives the pixels back; reading is over."""
