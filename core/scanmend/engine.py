@@ -9,14 +9,13 @@ does not fit into memory is cut into four and tried again.
 from __future__ import annotations
 
 import ctypes
-import functools
+import importlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -232,8 +231,7 @@ def load_network(card: Card) -> nn.Module:
         ModelError: weights are missing, altered or do not fit.
     """
     verify(card)
-    architecture = _architecture(card)
-    network: nn.Module = architecture.build()
+    network: nn.Module = importlib.import_module(f"{card.module}.arch").build()
     try:
         state = load_file(card.weights)
         network.load_state_dict({name: value.float() for name, value in state.items()})
@@ -242,20 +240,6 @@ def load_network(card: Card) -> nn.Module:
             f"the weights of {card.name} do not fit its network: {error}", hint="install Scanmend again"
         ) from error
     return network.eval()
-
-
-@functools.cache
-def _architecture_at(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"scanmend_model_{path.parent.name}", path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{path} is missing", hint="install Scanmend again")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _architecture(card: Card) -> ModuleType:
-    return _architecture_at(card.path.parent / "arch.py" if card.path.is_file() else card.path / "arch.py")
 
 
 def _choose_backend(wanted: str, device: Device) -> str:

@@ -1,0 +1,448 @@
+"""From a scan to its published result: open, measure, plan, restore in bands, write, publish."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scanmend import cards as installed_cards
+from scanmend import formats, measure, publish, tiling, xmp
+from scanmend import plan as planning
+from scanmend import profile as profiles
+from scanmend.errors import Cancelled, FormatError, PublishError, UnsupportedFormat, UsageError
+from scanmend.formats.base import FormatName, Limits, OutputOptions, Page, ScanFile
+from scanmend.image import Array, FloatArray, Layout, PageData, apply_change, change_depth, to_float
+from scanmend.plan import Plan
+from scanmend.profile import Profile
+from scanmend.report import PageReport, Report, sha256_of, sidecar_path
+
+if TYPE_CHECKING:
+    from scanmend.cards import Card
+    from scanmend.engine import Engine, Runner
+
+_EXTENSIONS: Mapping[str, str] = {
+    "tiff": ".tif",
+    "png": ".png",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "avif": ".avif",
+    "bmp": ".bmp",
+}
+_EIGHT_BIT_ONLY = ("jpeg", "webp", "bmp")
+_BAND_BYTES = 48 * 2**20
+"""Most bytes of a band's float32 picture: a wide page gets lower bands."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as opposed to what to do.
+
+    Attributes:
+        device: auto, cpu, mps, cuda or cuda:N.
+        backend: auto, torch or openvino.
+        overwrite: replace a result that is already there.
+        limits: what a file may ask for.
+    """
+
+    device: str = "auto"
+    backend: str = "auto"
+    overwrite: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a file is; `done` and `total` in megapixels over all its pages."""
+
+    stage: str
+    page: int
+    pages: int
+    done: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file is, what was measured, and what a profile would do to it."""
+
+    path: Path
+    format: str
+    pages: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "file": str(self.path),
+            "format": self.format,
+            "pages": list(self.pages),
+            "notes": list(self.notes),
+        }
+
+
+ProgressCall = Callable[[Progress], None]
+CancelCall = Callable[[], bool]
+
+
+def restore_file(
+    source: Path,
+    target: Path,
+    profile: Profile,
+    *,
+    options: Options = Options(),  # noqa: B008 - frozen
+    progress: ProgressCall | None = None,
+    cancel: CancelCall | None = None,
+) -> Report:
+    """Restores one file and publishes the result, with its sidecar, in one step.
+
+    A scan that needs nothing is copied byte for byte. The scan itself is only read.
+
+    Args:
+        source: the scan.
+        target: where the result goes; its folder has to exist.
+        profile: what to do.
+        options: how to run.
+        progress: called after each tile.
+        cancel: asked after each tile; True stops, and leaves nothing behind.
+
+    Raises:
+        ScanmendError: one of the classes of `scanmend.errors`; nothing was published then.
+    """
+    started = time.monotonic()
+    before = source.stat() if source.exists() else None
+    with formats.open_scan(source, options.limits) as scan:
+        digest = sha256_of(source)
+        pages = _examine(scan, profile)
+        job = _Job(scan, target, profile, options, pages, progress, cancel)
+        members = [sidecar_path(target), target] if profile.output.sidecar else [target]
+        with publish.staged_together(members, source=source, overwrite=options.overwrite) as staged:
+            report = job.write(staged[-1], digest, started)
+            if before is None or _stamp(source) != (before.st_size, before.st_mtime_ns):
+                raise PublishError(
+                    f"{source} changed while it was being restored", hint="restore it again when it is complete"
+                )
+            if profile.output.sidecar:
+                staged[0].write_bytes(report.sidecar())
+    return report
+
+
+def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Inspection:  # noqa: B008 - frozen
+    """Measures a file and plans what a profile would do; writes nothing.
+
+    Raises:
+        FormatError: the file is no picture that can be read.
+    """
+    with formats.open_scan(path, limits) as scan:
+        reports = _examine(scan, profile)
+        pages = tuple(
+            {
+                "page": page.index + 1,
+                "width": page.layout.width,
+                "height": page.layout.height,
+                "bits": page.layout.bits,
+                "sample": str(page.layout.dtype),
+                "color": page.layout.color,
+                "alpha": page.layout.alpha,
+                "transfer": page.layout.transfer,
+                "dpi": list(page.dpi) if page.dpi else None,
+                "icc": len(page.icc) if page.icc else 0,
+                "orientation": page.orientation,
+                "compression": page.compression,
+                "jpeg_quality": page.jpeg_quality,
+                "noise": report.facts.to_dict()["noise"] if report.facts else None,
+                "refusal": report.refusal,
+                "plan": list(planning.describe(report.plan)) if report.facts else [],
+            }
+            for page, report in zip(scan.pages, reports, strict=True)
+        )
+        return Inspection(path, scan.format, pages, scan.notes)
+
+
+def restore(
+    pixels: Array, profile: Profile | str = "gentle", *, options: Options = Options()  # noqa: B008 - frozen
+) -> tuple[Array, PageReport]:
+    """Restores a picture in memory.
+
+    Args:
+        pixels: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16 or float in [0, 1], display curve.
+        profile: what to do, as a value, a name or a path.
+        options: how to run.
+
+    Returns:
+        Pixels of the same shape and type, and what was measured and done.
+
+    Raises:
+        UsageError: the array is no picture.
+        ScanmendError: as `restore_file`.
+    """
+    wanted = profiles.load(profile) if isinstance(profile, str) else profile
+    page = _ArrayPage(pixels)
+    report = _examine_page(page, wanted, installed_cards.installed())
+    if not report.plan.steps:
+        return pixels.copy(), report
+    engine = shared_engine(options.device, options.backend)
+    cards = installed_cards.installed()
+    runner = engine.runner(report.plan.steps, cards, grey=bool(report.facts and report.facts.grey))
+    bands = list(_restored_bands(page, page.layout, runner, lambda _pixels: None))
+    return np.concatenate(bands).reshape(pixels.shape), report
+
+
+def target_for(
+    source: Path, out: Path | None, profile: Profile, *, root: Path | None = None, index: int = 1
+) -> Path:
+    """Where a scan's result goes.
+
+    Args:
+        source: the scan.
+        out: a file, a folder (existing, or named without a suffix), or None for the scan's own folder.
+        profile: gives the name and the format.
+        root: the folder that was asked for; sub-folders below it are mirrored under `out`.
+        index: the scan's number in the run, from 1.
+    """
+    wanted = profile.output.format
+    ext = source.suffix if wanted == "same" else _EXTENSIONS[wanted]
+    name = profile.output.file_name(stem=source.stem, ext=ext, profile=profile.name, index=index)
+    if out is None:
+        return source.with_name(name)
+    if root is None and out.suffix and not out.is_dir():
+        return out
+    below = source.parent.relative_to(root) if root else Path()
+    return out / below / name
+
+
+@functools.cache
+def shared_engine(device: str, backend: str) -> Engine:
+    """The engine that all calls of this process share, with its networks kept warm."""
+    from scanmend.engine import Engine  # noqa: PLC0415 - torch is loaded only where there is work
+
+    return Engine(device, backend=backend)
+
+
+# --- deciding ------------------------------------------------------------------------------
+
+
+def _examine(scan: ScanFile, profile: Profile) -> tuple[PageReport, ...]:
+    """Measures and plans each page.
+
+    Raises:
+        UnsupportedFormat: something is wished, and no page of the file can be restored.
+    """
+    cards = installed_cards.installed()
+    reports = tuple(_examine_page(page, profile, cards) for page in scan.pages)
+    wishes = any(stage.strength != 0 for stage in profile.stages().values())
+    if wishes and reports and all(report.refusal for report in reports):
+        raise UnsupportedFormat(f"{scan.path} is {reports[0].refusal}")
+    return reports
+
+
+def _examine_page(page: Page, profile: Profile, cards: tuple[Card, ...]) -> PageReport:
+    if page.refusal:
+        return PageReport(page.index, None, Plan(), page.refusal)
+    facts = measure.measure(page)
+    return PageReport(page.index, facts, planning.make(profile, facts, cards))
+
+
+# --- doing ---------------------------------------------------------------------------------
+
+
+class _Job:
+    """One file on its way from scan to staged result."""
+
+    def __init__(
+        self,
+        scan: ScanFile,
+        target: Path,
+        profile: Profile,
+        options: Options,
+        pages: tuple[PageReport, ...],
+        progress: ProgressCall | None,
+        cancel: CancelCall | None,
+    ) -> None:
+        self.scan, self.target, self.profile, self.options = scan, target, profile, options
+        self.pages, self.progress, self.cancel = pages, progress, cancel
+        self.cards = installed_cards.installed()
+        self.format: FormatName = scan.format if profile.output.format == "same" else profile.output.format
+        self.total = sum(scan.pages[page.index].layout.pixels for page in pages if page.plan.steps)
+        self.done = 0
+
+    def write(self, staged: Path, digest: str, started: float) -> Report:
+        """Writes the result to a staged path and tells what was done."""
+        layouts = {page.index: self._layout(page) for page in self.scan.pages if not page.refusal}
+        changes = {page.index for page in self.pages if page.plan.steps}
+        changes |= {index for index, layout in layouts.items() if layout != self.scan.pages[index].layout}
+        engine = shared_engine(self.options.device, self.options.backend) if self.total else None
+        report = self._report(digest, engine)
+        notes: tuple[str, ...] = ()
+        if not changes and self.format == self.scan.format:
+            publish.copy_verbatim(self.scan.path, staged)
+        else:
+            notes = self._write_pages(staged, layouts, changes, engine, report)
+        return self._finished(report, notes, started)
+
+    def _write_pages(
+        self, staged: Path, layouts: Mapping[int, Layout], changes: set[int], engine: Engine | None, report: Report
+    ) -> tuple[str, ...]:
+        output = self.profile.output
+        encoding = OutputOptions(quality=output.quality, compression=output.compression)
+        packet, notes = self._packet(report) if self.total else (self.scan.xmp, ())
+        converting = self.format != self.scan.format
+        if converting and any(page.refusal for page in self.pages):
+            refused = next(page for page in self.pages if page.refusal)
+            raise FormatError(
+                f"{self.scan.path}, page {refused.index + 1} is {refused.refusal}",
+                hint="output.format same keeps such pages as they are",
+            )
+        wanted = layouts if converting else {index: layouts[index] for index in sorted(changes)}
+        data = {index: self._page_data(index, layout, engine) for index, layout in wanted.items()}
+        if converting:
+            return notes + formats.convert(self.scan, staged, self.format, data, xmp=packet, options=encoding)
+        return notes + self.scan.rewrite(staged, data, xmp=packet, options=encoding)
+
+    def _packet(self, report: Report) -> tuple[bytes | None, tuple[str, ...]]:
+        """The scan's XMP with what was done added; the scan's own, with a note, where it is malformed."""
+        try:
+            return xmp.merge(self.scan.xmp, report.xmp_properties()), ()
+        except FormatError as error:
+            return None, (str(error),)
+
+    def _layout(self, page: Page) -> Layout:
+        """The result's layout: the page's own but for the depth that the profile asks for."""
+        depth = self.profile.output.depth
+        if depth == "same" and self.format in _EIGHT_BIT_ONLY and page.layout.bits > 8:
+            depth = 8
+        if depth == "same" or int(depth) == page.layout.bits:
+            return page.layout
+        bits = int(depth)
+        return page.layout.replace(dtype=np.dtype(f"uint{bits}"), bits=bits)
+
+    def _page_data(self, index: int, layout: Layout, engine: Engine | None) -> PageData:
+        report, page = self.pages[index], self.scan.pages[index]
+        if engine is None or not report.plan.steps:
+            return PageData(layout, _plain_bands(page, layout))
+        runner = engine.runner(
+            report.plan.steps, self.cards, grey=bool(report.facts and report.facts.grey)
+        )
+        return PageData(layout, _restored_bands(page, layout, runner, functools.partial(self._tile_done, index)))
+
+    def _tile_done(self, page: int, pixels: int) -> None:
+        if self.cancel and self.cancel():
+            raise Cancelled(f"{self.scan.path} was not restored: stopped on request")
+        self.done += pixels
+        if self.progress:
+            done, total = min(self.done, self.total) / 1e6, self.total / 1e6
+            self.progress(Progress("restore", page + 1, len(self.pages), done, total))
+
+    def _report(self, digest: str, engine: Engine | None) -> Report:
+        used = {step.model for page in self.pages for step in page.plan.steps}
+        return Report(
+            source=self.scan.path,
+            target=self.target,
+            source_sha256=digest,
+            unchanged=not self.total,
+            pages=self.pages,
+            megapixels=self.total / 1e6,
+            seconds=0.0,
+            device=f"{engine.device} ({engine.backend})" if engine else "",
+            models={card.name: card.sha256 for card in self.cards if card.name in used},
+            profile={"name": self.profile.name} | profiles.to_dict(self.profile),
+            notes=self.scan.notes,
+        )
+
+    def _finished(self, report: Report, notes: tuple[str, ...], started: float) -> Report:
+        depths_kept = all(self._layout(page) == page.layout for page in self.scan.pages if not page.refusal)
+        return Report(
+            **{
+                **{name: getattr(report, name) for name in report.__dataclass_fields__},
+                "unchanged": report.unchanged and depths_kept,
+                "notes": report.notes + notes,
+                "seconds": time.monotonic() - started,
+            }
+        )
+
+
+def _plain_bands(page: Page, layout: Layout) -> Iterator[Array]:
+    rows = max(1, _BAND_BYTES // (page.layout.width * page.layout.channels * 4))
+    for top in range(0, page.layout.height, rows):
+        band = page.read(top, min(top + rows, page.layout.height))
+        yield change_depth(band, page.layout, layout)
+
+
+def _restored_bands(
+    page: Page, layout: Layout, runner: Runner, done: Callable[[int], None]
+) -> Iterator[Array]:
+    """Restores a page from top to bottom, in bands of the target layout.
+
+    Neighbouring bands fade into each other as tiles do. Rows below a cut are held back until
+    the next band has added its share.
+    """
+    height, half = page.layout.height, runner.overlap // 2
+    held: FloatArray | None = None
+    rows = _Rows(page)
+    for span in tiling.spans(height, _band_height(page.layout, runner), runner.halo, runner.multiple):
+        native = rows.window(span.start, span.stop)
+        before = to_float(native, page.layout)
+        kept = (span.keep_to - span.keep_from) / span.size
+        after = runner.band(before, done=lambda pixels, kept=kept: done(round(pixels * kept)))  # type: ignore[misc]
+        after *= tiling.weights(span, height, runner.overlap)[:, None, None]
+        top = max(span.keep_from - half, 0) if span.keep_from else 0
+        if held is not None:
+            after[top - span.start : top - span.start + len(held)] += held
+        bottom = span.keep_to - half if span.keep_to < height else height
+        final = slice(top - span.start, bottom - span.start)
+        yield apply_change(native[final], page.layout, layout, before[final], after[final])
+        held = after[bottom - span.start : bottom - span.start + 2 * half].copy()
+
+
+def _band_height(layout: Layout, runner: Runner) -> int:
+    """Rows of a band: those of a tile, fewer where the page is so wide that memory would grow."""
+    fits = _BAND_BYTES // (layout.width * layout.color_channels * 4)
+    least = 2 * (-(-runner.halo // runner.multiple) * runner.multiple) + 8 * runner.multiple
+    return max(min(runner.tile, fits), least)
+
+
+class _Rows:
+    """Rows of a page for windows that only move down: what the next one shares is not decoded twice."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._top = 0
+        self._held: Array | None = None
+
+    def window(self, top: int, bottom: int) -> Array:
+        if self._held is None or top >= self._top + len(self._held):
+            self._top, self._held = top, self._page.read(top, bottom)
+            return self._held
+        end = self._top + len(self._held)
+        shared = self._held[top - self._top :]
+        fresh = [self._page.read(end, bottom)] if bottom > end else []
+        self._top, self._held = top, np.concatenate([shared, *fresh])[: bottom - top]
+        return self._held
+
+
+class _ArrayPage(Page):
+    """A picture in memory as a page."""
+
+    def __init__(self, pixels: Array) -> None:
+        if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
+            raise UsageError(f"an array of shape {pixels.shape} is no picture", hint="(H, W), (H, W, 1) or (H, W, 3)")
+        if pixels.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+            raise UsageError(f"samples of type {pixels.dtype} are not understood", hint="uint8, uint16 or float")
+        self._pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+        height, width, channels = self._pixels.shape
+        bits = pixels.dtype.itemsize * 8
+        self.index = 0
+        self.layout = Layout(height, width, channels, "grey" if channels == 1 else "rgb", pixels.dtype, bits)
+
+    def read(self, top: int, bottom: int) -> Array:
+        return self._pixels[top:bottom]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanmend import tiling
+
+CUTS = st.tuples(
+    st.integers(1, 3000), st.integers(96, 700), st.sampled_from([0, 8, 20, 32]), st.sampled_from([1, 8])
+)
+
+
+@given(CUTS)
+def test_kept_parts_tile_the_length_without_gap_or_overlap(cut: tuple[int, int, int, int]) -> None:
+    length, tile, halo, multiple = cut
+
+    found = tiling.spans(length, tile, halo, multiple)
+
+    assert found[0].keep_from == 0
+    assert found[-1].keep_to == length
+    assert all(a.keep_to == b.keep_from for a, b in zip(found, found[1:], strict=False))
+
+
+@given(CUTS)
+def test_every_span_reads_its_halo_where_the_picture_has_it_and_no_more_than_a_tile(
+    cut: tuple[int, int, int, int],
+) -> None:
+    length, tile, halo, multiple = cut
+
+    for span in tiling.spans(length, tile, halo, multiple):
+        assert span.start <= max(span.keep_from - halo, 0)
+        assert span.stop >= min(span.keep_to + halo, length)
+        assert span.size <= tile
+        assert span.start % multiple == 0
+
+
+@given(CUTS)
+def test_the_shares_of_all_spans_add_up_to_one(cut: tuple[int, int, int, int]) -> None:
+    length, tile, halo, multiple = cut
+    total = np.zeros(length)
+
+    for span in tiling.spans(length, tile, halo, multiple):
+        total[span.start : span.stop] += tiling.weights(span, length, min(16, halo))
+
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+
+
+def test_a_tile_smaller_than_its_halo_is_refused() -> None:
+    with pytest.raises(ValueError, match="too small for a halo of 64"):
+        tiling.spans(1000, 128, 64, 8)
