@@ -1,0 +1,286 @@
+"""The commands and their options, and nothing else; each imports what it does when it runs.
+
+rich's help pages would double the time that `--help` takes, so Typer's plain ones are used.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from typing import Annotated
+
+import typer
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    help="Restores old scanned photographs: measures first, removes grain and noise, keeps everything else.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=_HELP,
+)
+profile_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Lists, shows and checks profiles."
+)
+models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Lists and verifies the models.")
+train_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Trains the models that ship.")
+app.add_typer(profile_app, name="profile")
+app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
+
+
+class Quality(str, Enum):
+    """Which models run."""
+
+    fast = "fast"
+    best = "best"
+
+
+class Backend(str, Enum):
+    """What runs the networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN",
+        help="Scans, folders of scans, or patterns such as '*.tif'. After -- a name may begin with a dash.",
+        show_default=False,
+    ),
+]
+ProfileName = Annotated[
+    str, typer.Option("-p", "--profile", metavar="NAME|FILE", help="A profile's name or file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Changes one setting of the profile, such as noise.strength=0.6. May be repeated.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Prints JSON on standard output, for programs.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="What computes: auto, cpu, cuda, cuda:1 or mps.")
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive/--no-recursive", help="Whether folders inside folders count.")
+]
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if wanted:
+        import scanmend  # noqa: PLC0415
+
+        typer.echo(f"scanmend {scanmend.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Prints the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Shows where an error came from; may stand anywhere.")
+    ] = False,
+) -> None:
+    del version, debug  # `failures.take_debug` has read --debug, so that it may stand after the command too
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    inputs: Inputs,
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE|DIR", help="Where results go; beside their scans if not given."
+        ),
+    ] = None,
+    profile: ProfileName = "gentle",
+    settings: Settings = None,
+    device: Device = "auto",
+    quality: Annotated[
+        Quality | None, typer.Option("--quality", help="Which models run; the profile says, if not given.")
+    ] = None,
+    backend: Annotated[Backend, typer.Option("--backend", help="What runs the networks.")] = Backend.auto,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replaces results that are there already; never the scan.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measures, prints what would be done, writes nothing.")
+    ] = False,
+    json: Json = False,
+    recursive: Recursive = True,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Prints errors only.")] = False,
+) -> None:
+    """Restores scans: one file, several, or whole folders."""
+    from scanmend.cli import restore as command  # noqa: PLC0415
+
+    chosen = [*(settings or []), *([f"quality={quality.value}"] if quality else [])]
+    request = command.Request(
+        inputs=tuple(inputs),
+        out=out,
+        profile=profile,
+        settings=tuple(chosen),
+        device=device,
+        backend=backend.value,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        json=json,
+        recursive=recursive,
+        quiet=quiet,
+        debug=bool(context.obj),
+    )
+    raise typer.Exit(command.run(request))
+
+
+@app.command()
+def inspect(
+    context: typer.Context,
+    inputs: Inputs,
+    *,
+    profile: ProfileName = "gentle",
+    settings: Settings = None,
+    json: Json = False,
+    recursive: Recursive = True,
+) -> None:
+    """Says what a scan holds, what was measured on it, and what would be done."""
+    from scanmend.cli import inspect as command  # noqa: PLC0415
+
+    raise typer.Exit(
+        command.run(
+            inputs,
+            profile=profile,
+            settings=settings or (),
+            json=json,
+            recursive=recursive,
+            debug=bool(context.obj),
+        )
+    )
+
+
+@profile_app.command("list")
+def profile_list(*, json: Json = False) -> None:
+    """Lists the profiles that have a name."""
+    from scanmend.cli import profile as command  # noqa: PLC0415
+
+    command.list_all(json=json)
+
+
+@profile_app.command("show")
+def profile_show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A profile's name or file.")],
+    *,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Prints a profile with every setting, also those that its file leaves out."""
+    from scanmend.cli import profile as command  # noqa: PLC0415
+
+    command.show(name, settings or (), json=json)
+
+
+@profile_app.command("check")
+def profile_check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Profiles to check.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Says whether profiles are valid, and if not, which line to change."""
+    from scanmend.cli import profile as command  # noqa: PLC0415
+
+    raise typer.Exit(command.check(files, json=json))
+
+
+@profile_app.command("schema")
+def profile_schema() -> None:
+    """Prints the JSON Schema of profiles, for editors."""
+    from scanmend.cli import profile as command  # noqa: PLC0415
+
+    command.schema()
+
+
+@profile_app.command("new")
+def profile_new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="The new profile's name, or its file (.yaml).")
+    ],
+    *,
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME|FILE", help="The profile to start from.")
+    ] = "gentle",
+) -> None:
+    """Writes a new profile, which you then edit."""
+    from scanmend.cli import profile as command  # noqa: PLC0415
+
+    command.new(name, source)
+
+
+@models_app.command("list")
+def models_list(*, json: Json = False) -> None:
+    """Lists the installed models: stage, tier, size, licence, training data."""
+    from scanmend.cli import models as command  # noqa: PLC0415
+
+    command.list_all(json=json)
+
+
+@models_app.command("verify")
+def models_verify(*, json: Json = False) -> None:
+    """Compares each model's weights with the hash on its card."""
+    from scanmend.cli import models as command  # noqa: PLC0415
+
+    raise typer.Exit(command.verify(json=json))
+
+
+@train_app.callback()
+def _train() -> None:
+    """Trains the models that ship."""
+
+
+@train_app.command("grain")
+def train_grain(
+    *,
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", metavar="FOLDER", help="A folder of clean pictures. May be repeated."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="RUN", help="The run's folder; a run that is there is continued."
+        ),
+    ],
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.01, help="Training time, over all parts of a continued run.")
+    ],
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Crops of one step.")] = 8,
+    patch: Annotated[int, typer.Option("--patch", min=32, max=1024, help="A crop's side in pixels.")] = 128,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of pictures, crops and noise.")] = 1,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compiles the network; pays after five minutes.")
+    ] = True,
+) -> None:
+    """Trains the network that removes grain and noise."""
+    from scanmend.cli import train as command  # noqa: PLC0415
+
+    command.grain(
+        data, out, minutes=minutes, device=device, batch=batch, patch=patch, seed=seed, compiled=compiled
+    )
+
+
+@app.command()
+def doctor(*, json: Json = False) -> None:
+    """Checks the installation: each line is ok, or says what to do."""
+    from scanmend.cli import doctor as command  # noqa: PLC0415
+
+    raise typer.Exit(command.run(json=json))
