@@ -397,7 +397,8 @@ def _inside(group: str) -> str:
 
 def _nearest(path: str) -> str | None:
     """A key spelt alike, or one of that name in another group."""
-    near: list[str] = difflib.get_close_matches(path, keys(), 1, 0.8)
+    level = [key for key in keys() if key.count(".") == path.count(".")]
+    near: list[str] = difflib.get_close_matches(path, level, 1, 0.8)
     if near:
         return near[0]
     parent, _, leaf = path.rpartition(".")
@@ -498,9 +499,11 @@ def _user_purpose(path: Path) -> str:
 
 
 def _purpose(text: str) -> str:
-    """The comment in a profile's first line."""
-    first = text.partition("\n")[0]
-    return first[1:].strip() if first.startswith("#") else ""
+    """The first line that is a comment for people, at the head of a profile."""
+    for line in text.splitlines()[:3]:
+        if line.startswith("#") and "yaml-language-server" not in line:
+            return line[1:].strip()
+    return ""
 
 
 def _shipped_text(name: str) -> str:

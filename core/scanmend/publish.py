@@ -79,7 +79,7 @@ def staged_together(
                 file.sync()
             _publish_all(files, overwrite=overwrite)
         except Exception as error:
-            if not _is_full(error):
+            if isinstance(error, PublishError) or not _is_full(error):
                 raise
             written = sum(file.written() for file in files)
             stack.close()  # what was written counts as free again
@@ -98,7 +98,7 @@ def copy_verbatim(source: Path, temp: Path) -> None:
         if not _is_full(error):
             raise PublishError(f"{source} cannot be copied: {error.strerror}") from error
         temp.unlink(missing_ok=True)
-        raise _disk_full(temp.parent, str(source.stat().st_size)) from error
+        raise _disk_full(temp.parent.parent, str(source.stat().st_size)) from error
 
 
 # --- refusing ----------------------------------------------------------------------------
