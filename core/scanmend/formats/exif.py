@@ -12,7 +12,7 @@ from collections.abc import Iterator
 PREFIX = b"Exif\0\0"
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 0x011A, 0x011B, 0x0128
 _SHORT, _RATIONAL = 3, 5
-_NO_UNIT, _CENTIMETRE = 1, 3
+_NO_UNIT, _INCH, _CENTIMETRE = 1, 2, 3
 
 
 def is_exif(block: bytes) -> bool:
@@ -51,3 +51,43 @@ def _values(block: bytes, order: str) -> Iterator[tuple[int, float]]:
         elif kind == _RATIONAL and value + 8 <= len(block):
             above, below = struct.unpack_from(order + "II", block, value)
             yield tag, above / below if below else 0.0
+
+
+def with_resolution(block: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
+    """The same EXIF block with a resolution, for formats that say it nowhere else.
+
+    Args:
+        block: a TIFF structure, or None.
+        dpi: horizontal and vertical, or None.
+
+    Returns:
+        The block itself where it has a resolution already, is damaged, or `dpi` is None.
+        Else the first directory is written again at the block's end, so that no other
+        offset moves.
+    """
+    if dpi is None or resolution(block) is not None or (block is not None and not is_exif(block)):
+        return block
+    block = block or struct.pack("<2sHIHI", b"II", 42, 8, 0, 0)
+    order = "<" if block[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(order + "I", block, 4)
+    if start + 2 > len(block):
+        return block
+    (count,) = struct.unpack_from(order + "H", block, start)
+    end = start + 2 + 12 * count
+    if end > len(block):
+        return block
+    values = block.ljust(len(block) + len(block) % 2, b"\0")
+    place = len(values)
+    for value in dpi:
+        values += struct.pack(order + "II", min(round(value * 1000), 2**32 - 1), 1000)
+    new = {
+        _X_RESOLUTION: struct.pack(order + "HHII", _X_RESOLUTION, _RATIONAL, 1, place),
+        _Y_RESOLUTION: struct.pack(order + "HHII", _Y_RESOLUTION, _RATIONAL, 1, place + 8),
+        _UNIT: struct.pack(order + "HHIHH", _UNIT, _SHORT, 1, _INCH, 0),
+    }
+    for at in range(start + 2, end, 12):
+        (tag,) = struct.unpack_from(order + "H", block, at)
+        new.setdefault(tag, block[at : at + 12])
+    following = block[end : end + 4].ljust(4, b"\0")
+    directory = struct.pack(order + "H", len(new)) + b"".join(new[tag] for tag in sorted(new)) + following
+    return values[:4] + struct.pack(order + "I", len(values)) + values[8:] + directory
