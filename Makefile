@@ -1,0 +1,55 @@
+# Every target makes or updates the environment first; `make demo` on a fresh clone just works.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+BOOTSTRAP := $(PYTHON) install/bootstrap.py
+
+.PHONY: help demo test test-slow test-all check lint bench bare clean
+
+help:
+	@echo "make demo       restore an aged sample picture; SCANS=\"a.tif b.jpg\" restores yours as well"
+	@echo "make test       the fast tests; ARGS=\"-k tiff\" goes to pytest"
+	@echo "make check      ruff, mypy and the fast tests: before a commit"
+	@echo "make test-all   every test;  make test-slow: only those that take minutes"
+	@echo "make bench      speed and memory of restoring"
+	@echo "make bare       build the wheel, install it without development tools, run it"
+
+demo:
+	$(BOOTSTRAP) demo --venv $(VENV) $(SCANS)
+
+test:
+	$(BOOTSTRAP) test --venv $(VENV) $(ARGS)
+
+test-slow:
+	$(BOOTSTRAP) test --venv $(VENV) -m slow $(ARGS)
+
+test-all:
+	$(BOOTSTRAP) test --venv $(VENV) -m "slow or not slow" $(ARGS)
+
+lint:
+	$(BOOTSTRAP) venv --venv $(VENV) --extras demo,dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+bench:
+	$(BOOTSTRAP) venv --venv $(VENV) --extras bench
+	$(BIN)/python benchmarks/speed.py $(ARGS)
+
+# A package that only developers have must not be needed: so no extras here.
+bare:
+	$(BOOTSTRAP) venv --venv $(VENV)
+	rm -rf build/bare && mkdir -p build/bare
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir build/bare .
+	$(PYTHON) -m venv build/bare/venv
+	build/bare/venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint install/constraints.txt build/bare/*.whl
+	cd build/bare && venv/bin/scanmend --help && venv/bin/scanmend doctor && venv/bin/scanmend models verify
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache demo
