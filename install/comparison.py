@@ -58,7 +58,9 @@ def crop(page: Page, place: tuple[int, int]) -> FloatArray:
 
 
 def _pixels(page: Page, top: int, bottom: int) -> FloatArray:
-    return to_float(page.read(top, bottom), page.layout)
+    """Rows as (h, W, 3), grey repeated."""
+    pixels = to_float(page.read(top, bottom), page.layout)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
 def _places(page: Page) -> Places:
