@@ -77,12 +77,25 @@ def encode(name: str, page: PageData, coding: Coding) -> tuple[list[NewItem], li
     """
     _check_writable(name, page.layout)
     pixels, bits, notes = _depth(whole.gather(name, page), page.layout)
+    colors = page.layout.color_channels
+    made = _coded(name, pixels[:, :, :colors], bits, coding)
+    picture = NewItem(
+        b"av01", made.content(made.primary), [*made.items[made.primary].properties, *coding.carried]
+    )
+    if page.layout.alpha == "none":
+        return [picture], notes
+    return [picture, _alpha(name, pixels[:, :, colors:], bits, coding)], notes
+
+
+def _coded(name: str, pixels: Array, bits: int, coding: Coding) -> Container:
+    """A file of the encoder's, whose picture is taken out of it."""
+    grey = pixels.shape[2] == 1
     try:
         data = imagecodecs.avif_encode(
-            pixels[:, :, 0] if pixels.shape[2] == 1 else pixels,
+            np.ascontiguousarray(pixels[:, :, 0] if grey else pixels),
             level=coding.quality,
             bitspersample=bits,
-            pixelformat="400" if page.layout.color == "grey" else coding.sampling,
+            pixelformat="400" if grey else coding.sampling,
             primaries=coding.meaning[0],
             transfer=coding.meaning[1],
         )
@@ -90,23 +103,19 @@ def encode(name: str, page: PageData, coding: Coding) -> tuple[list[NewItem], li
         raise no_codec(name) from error
     except (imagecodecs.AvifError, ValueError, RuntimeError) as error:
         raise UnsupportedFormat(f"{name}: cannot be encoded as AVIF ({error})", hint="choose TIFF") from error
-    made = parse(bytes(data), name)
-    main = NewItem(
-        b"av01", made.content(made.primary), [*made.items[made.primary].properties, *coding.carried]
-    )
-    if page.layout.alpha == "none":
-        return [main], notes
-    if made.alpha is None:
-        raise UnsupportedFormat(f"{name}: the encoder dropped the transparency", hint="choose PNG or TIFF")
-    return [main, _alpha(made, made.alpha, coding.carried)], notes
+    return parse(bytes(data), name)
 
 
-def _alpha(made: Container, number: int, carried: Sequence[Property]) -> NewItem:
-    """The alpha item, which turns with its picture (AVIF 1.1, section 4)."""
-    properties = [p for p in made.items[number].properties if p.box.kind != b"auxC"]
+def _alpha(name: str, plane: Array, bits: int, coding: Coding) -> NewItem:
+    """Alpha as a grey picture of its own, without loss, that turns with the other one.
+
+    Encoded apart, since the encoder drops alpha that is opaque everywhere (AVIF 1.1, section 4).
+    """
+    made = _coded(name, plane, bits, Coding(quality=100))
+    properties = [p for p in made.items[made.primary].properties if p.box.kind != b"colr"]
     aux = Property(Box(b"auxC", bytes(4) + ALPHA), essential=False)
-    turned = [p for p in carried if p.box.kind in (b"clap", b"irot", b"imir")]
-    return NewItem(b"av01", made.content(number), [*properties, aux, *turned], b"auxl")
+    turned = [p for p in coding.carried if p.box.kind in (b"clap", b"irot", b"imir")]
+    return NewItem(b"av01", made.content(made.primary), [*properties, aux, *turned], b"auxl")
 
 
 def _depth(pixels: Array, layout: Layout) -> tuple[Array, int, list[str]]:
