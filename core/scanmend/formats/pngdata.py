@@ -186,6 +186,9 @@ def undo_filters(data: bytes, row_bytes: int, left: int, above: bytes) -> Array:
     """
     depth, kind = _BYTE_WISE[left]
     rows = len(data) // (row_bytes + 1)
+    lines = np.frombuffer(data, np.uint8).reshape(rows, row_bytes + 1)
+    if not lines[:, 0].any():  # nothing to undo: indexed pictures, and writers in a hurry
+        return np.ascontiguousarray(lines[:, 1:])
     head = struct.pack(">IIBBBBB", row_bytes // left, rows + 1, depth, kind, 0, 0, 0)
     body = zlib.compress(b"\0" + above + data, 0)
     png = SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
