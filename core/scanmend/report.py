@@ -92,7 +92,8 @@ class Report:
     def sidecar(self) -> bytes:
         """The sidecar's content: UTF-8 JSON, without the folders of the machine that wrote it."""
         values = self.to_dict() | {"source": self.source.name, "target": self.target.name}
-        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+        # A name that is no text holds lone surrogates; escaped, they are valid JSON.
+        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
     def xmp_properties(self) -> dict[str, str]:
         """What goes into the result's own XMP packet."""

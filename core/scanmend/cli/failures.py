@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from scanmend.errors import Cancelled, EngineError, OutOfMemory, PublishError, ScanmendError
+from scanmend.errors import Cancelled, EngineError, FormatError, OutOfMemory, PublishError, ScanmendError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code. No error leaves as a traceback."""
-    from scanmend.cli import out  # noqa: PLC0415 - typer is loaded here, not before
-    from scanmend.cli.app import app  # noqa: PLC0415
-
     _never_fail_on_a_name()
     debug, arguments = take_debug(sys.argv[1:] if arguments is None else arguments)
     try:
+        from scanmend.cli.app import app  # noqa: PLC0415 - Ctrl-C may come while typer is loaded
+
         app(args=arguments, prog_name="scanmend", obj=debug)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -31,6 +30,8 @@ def run(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as cause:  # noqa: BLE001 - the outermost edge: people get a sentence
+        from scanmend.cli import out  # noqa: PLC0415 - as above
+
         error = as_scanmend_error(cause)
         out.complain(error, cause, debug=debug)
         return error.exit_code
@@ -57,7 +58,8 @@ def as_scanmend_error(error: Exception, about: Path | None = None) -> ScanmendEr
     if isinstance(error, MemoryError):
         return OutOfMemory(f"{lead}there was not enough memory", hint="close other programs and try again")
     if isinstance(error, OSError):
-        return PublishError(f"{lead}{error}")
+        reading = about is not None and error.filename == str(about)
+        return (FormatError if reading else PublishError)(f"{lead}{error.strerror or error}")
     if isinstance(error, ModuleNotFoundError):
         return EngineError(f"{lead}the Python package {error.name} is missing", hint="pip install it")
     words = " ".join(str(error).split())[:300]

@@ -106,9 +106,8 @@ def summary(outcomes: Sequence[Outcome], files: int, seconds: float) -> list[str
     pixels = sum(item.report.megapixels for item in outcomes if item.report)
     lines = [f"  {_TITLES.get(state, state):<14}{count:>6}" for state, count in counts.items() if count]
     if pixels:
-        lines.append(
-            f"  {pixels:.1f} MP in {words.duration(seconds)}, {pixels / max(seconds, 1e-6):.1f} MP/s"
-        )
+        took, rate = words.duration(seconds), words.megapixels(pixels / max(seconds, 1e-6))
+        lines.append(f"  {words.megapixels(pixels)} in {took}, {rate}/s")
     failed = [f"  {item.error}" for item in outcomes if item.state == "failed"]
     again = ["failed:", *failed] if failed and files > _SCREENFUL else []
     return [f"{files} files", *lines, *again]

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from scanmend.cli import out
+from scanmend.cli import out, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class Lines(Screen):
         rate = progress.done / (now - self._started)
         left = (progress.total - progress.done) / rate if rate else 0.0
         share = f"{progress.done:.1f} of {progress.total:.1f} MP"
-        out.remark(f"{self._name}: {share}, {rate:.1f} MP/s, about {left:.0f} s left")
+        out.remark(f"{self._name}: {share}, {words.megapixels(rate)}/s, about {left:.0f} s left")
 
     def line(self, text: str) -> None:
         out.remark(text)
@@ -115,7 +115,7 @@ class Bar(Screen):
             total=progress.total,
             completed=progress.done,
             amount=f"{progress.done:.1f} of {progress.total:.1f} MP{page}",
-            rate=f"{rate:.1f} MP/s",
+            rate=f"{words.megapixels(rate)}/s",
         )
         share = progress.done / progress.total if progress.total else 0.0
         self._bar.update(self._batch, completed=self._before + share)
