@@ -32,7 +32,13 @@ _CALM = 0.3  # share of windows kept as calm in the other rings
 _ROUNDS = 2  # tone curve and spectrum depend on each other; a third round changes nothing
 _JUDGED = slice(2, RINGS)  # rings 0 and 1 hold gradients
 _CAP = 20.0  # one textured ring counts no more than this, so that order stays by all rings
-_SEEN = (0.04, 0.14)  # share of calm windows at the lower edge: texture alone; certainly noise
+# Share of calm windows at the lower edge that texture alone reaches, and that only noise reaches,
+# by ring: the fewer the coefficients, the more alike the two look.
+_SEEN = (np.repeat((0.12, 0.05), (5, 3)), np.repeat((0.35, 0.18), (5, 3)))
+_FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as detail is
+_UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
+_MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
+_STIFF = (1e-4, 0.02, 0.02)  # holds the tone curve level and straight where little noise was seen
 _TINY = 1e-12
 
 
@@ -68,7 +74,7 @@ def estimate(patches: Patches, step: float) -> Level | None:
     for _ in range(_ROUNDS):
         energy = patches.energy / relative[bins][:, None, None]
         spectrum = _spectrum(energy, bins)
-        relative = relative * _relative_by_tone(energy, spectrum, bins)
+        relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
         relative /= relative[bins].mean()
     energy = patches.energy / relative[bins][:, None, None]
     power = _power(_spectrum(energy, bins), step**2 / 12)
@@ -109,63 +115,77 @@ def _calm(score: FloatArray, bins: Array) -> Array:
     return order[rank < np.maximum(_CALM * size, _FEWEST)[bins[order]]]
 
 
-def _certainty(share: Array) -> Array:
-    return np.clip((share - _SEEN[0]) / (_SEEN[1] - _SEEN[0]), 0, 1)
-
-
-def _relative_by_tone(energy: FloatArray, spectrum: _Spectrum, bins: Array) -> Array:
-    """Noise energy of each tone bin against the whole, from all the rings where noise was seen."""
-    count = bins.max() + 1
-    weight = np.zeros_like(spectrum.level)
-    weight[:, _JUDGED] = (_certainty(spectrum.share) * DOF)[:, _JUDGED]
+def _by_tone(energy: FloatArray, spectrum: _Spectrum, tone: FloatArray, bins: Array) -> Array:
+    """Noise energy of each tone bin against the whole, from the rings that hold most of the noise seen."""
+    level = np.maximum(spectrum.level, _TINY)
+    certain = _certainty(level, spectrum.share)
+    part = certain * level * DOF
+    weight = certain * DOF * (part >= _MINOR * part.max())
     dof = weight.sum()
-    if count == 1 or dof < DOF[2]:
+    count = bins.max() + 1
+    if count == 1 or dof < DOF[_JUDGED.start] / 2:
         return np.ones(count)
-    whitened = energy.reshape(len(energy), -1) @ (weight / np.maximum(spectrum.level, _TINY)).ravel() / dof
+    whitened = energy.reshape(len(energy), -1) @ (weight / level).astype(np.float32).ravel() / dof
     edges = [floor.find(whitened[bins == index], float(dof)) for index in range(count)]
-    level, share = (np.array(side) for side in zip(*edges, strict=True))
-    return _smooth(np.log(np.maximum(level, _TINY)), _certainty(share) + 0.01)
+    found, share = (np.array(side) for side in zip(*edges, strict=True))
+    middles = np.bincount(bins, tone) / np.bincount(bins)
+    return np.exp(_parabola(middles, np.log(np.maximum(found, _TINY)), np.clip(share - 0.04, 1e-3, 0.3)))
 
 
-def _smooth(logs: Array, weight: Array) -> Array:
-    """Exponentials of `logs`, each drawn to its neighbours as far as it is uncertain."""
-    distance = np.subtract.outer(np.arange(len(logs)), np.arange(len(logs)))
-    kernel = np.exp(-2.0 * distance**2) * weight
-    smooth: Array = np.exp((kernel @ logs) / kernel.sum(1))
-    return smooth
+def _parabola(x: Array, y: Array, weight: Array) -> Array:
+    """A smooth curve through the lower points of y: texture only ever lifts a bin."""
+    x = x - 0.5
+    basis = np.stack([np.ones_like(x), x, x**2], 1)
+    robust = np.ones_like(x)
+    fit = np.full_like(y, np.median(y))
+    for _ in range(6):
+        scaled = basis * (weight * robust)[:, None]
+        fit = basis @ np.linalg.solve(basis.T @ scaled + np.diag(_STIFF), scaled.T @ y)
+        robust = 1 / (1 + (np.maximum(y - fit, 0) / 0.2) ** 2)
+    return np.clip(fit, y.min(), y.max())
 
 
 def _power(spectrum: _Spectrum, rounding: float) -> Array:
     """(planes, RINGS): the noise power in every ring, also where texture hides it."""
     level = np.maximum(spectrum.level - rounding, _TINY)
-    decay = _decay(level, spectrum.share)
-    power = np.array([_plane_power(*row, decay) for row in zip(level, spectrum.share, strict=True)])
-    trust = _certainty(spectrum.share[:, _JUDGED].max(1))
-    # Where no noise was seen in a plane, its calmest ring bounds it, and so do the planes where it was.
-    bound = level[:, _JUDGED].min(1)
-    bound = np.minimum(bound, np.where(len(bound) > 1, np.sort(bound)[len(bound) // 2], bound / 4))
-    return trust[:, None] * power + (1 - trust)[:, None] * np.minimum(bound[:, None], power)
+    certain = _certainty(level, spectrum.share)
+    decay = _decay(level, certain)
+    power = np.array([_plane_power(*row, decay) for row in zip(level, certain, strict=True)])
+    trust = certain.max(1, keepdims=True)
+    bound = np.minimum(power, level[:, _JUDGED].min(1, keepdims=True) * _UNSEEN)
+    return trust * power + (1 - trust) * bound
 
 
-def _decay(level: Array, share: Array) -> float:
+def _certainty(level: Array, share: Array) -> Array:
+    """(planes, RINGS) in [0, 1]: that noise was seen, by the share of windows at the lower edge or by a flat top.
+
+    Lenses, prints and scanners leave no detail whose power is the same in the highest rings; white noise has it.
+    """
+    low, high = _SEEN
+    certain = np.clip((share - low) / (high - low), 0, 1)
+    certain[:, : _JUDGED.start] = 0
+    flat = np.clip((_FLAT[1] - level[:, 5:7] / level[:, 7:]) / (_FLAT[1] - _FLAT[0]), 0, 1)
+    both = flat.min(1)
+    certain[:, 5:] = np.maximum(certain[:, 5:], np.stack([both, flat[:, 1], flat[:, 1]], 1))
+    return certain
+
+
+def _decay(level: Array, certain: Array) -> float:
     """The s squared of exp(-s^2 omega^2), the spectrum of white noise blurred by a Gaussian of s pixels."""
-    level, omega2 = level[:, _JUDGED], OMEGA2[_JUDGED]
-    weight = _certainty(share[:, _JUDGED]) * DOF[_JUDGED] * level / level.max(1, keepdims=True) + _TINY
+    weight = certain * DOF * level / level[:, _JUDGED].max(1, keepdims=True) + _TINY
     total = weight.sum(1, keepdims=True)
-    x = omega2 - (weight @ omega2)[:, None] / total
+    x = OMEGA2 - (weight @ OMEGA2)[:, None] / total
     y = np.log(level) - (weight * np.log(level)).sum(1, keepdims=True) / total
     slope = (weight * x * y).sum() / ((weight * x * x).sum() + _TINY)
     return float(np.clip(-slope, 0.0, 3.0))
 
 
-def _plane_power(level: Array, share: Array, decay: float) -> Array:
-    anchor = 2 + int(np.argmax(share[_JUDGED]))
-    carried = np.log(level[anchor]) - decay * (OMEGA2 - OMEGA2[anchor])
-    certain = np.clip((share / max(share[anchor], _TINY) - 0.3) / 0.4, 0, 1)
-    logs = np.log(level)
-    logs = certain * logs + (1 - certain) * np.minimum(logs, carried)
-    logs[:2] = logs[2] - decay * (OMEGA2[:2] - OMEGA2[2])
-    power: Array = np.exp(logs)
+def _plane_power(level: Array, certain: Array, decay: float) -> Array:
+    anchor = int(np.argmax(certain * (DOF * level) ** 0.25))
+    carried = level[anchor] * np.exp(-decay * (OMEGA2 - OMEGA2[anchor]))
+    power: Array = certain * level + (1 - certain) * np.minimum(level, carried)
+    first = _JUDGED.start
+    power[:first] = power[first] * np.exp(-decay * (OMEGA2[:first] - OMEGA2[first]))
     return power
 
 
