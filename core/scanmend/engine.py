@@ -147,7 +147,8 @@ class Engine:
         Args:
             steps: of a plan, in its order.
             cards: those of the installed models.
-            grey: the page is achromatic, and has to stay so.
+            grey: whatever is taken out is grey: it is taken alike from all channels, so that a
+                neutral page stays neutral.
         """
         by_name = {card.name: card for card in cards}
         return Runner(self, [(step, by_name[step.model]) for step in steps], grey=grey)
@@ -185,7 +186,9 @@ class Runner:
         """
         _height, width, _channels = window.shape
         result = np.zeros_like(window)
-        for span in tiling.spans(width, max(self.tile, 2 * self.halo + 8 * self.multiple), self.halo, self.multiple):
+        for span in tiling.spans(
+            width, max(self.tile, 2 * self.halo + 8 * self.multiple), self.halo, self.multiple
+        ):
             tile = self._tile(window[:, span.start : span.stop])
             share = tiling.weights(span, width, self.overlap)[None, :, None]
             result[:, span.start : span.stop] += tile * share
@@ -196,11 +199,12 @@ class Runner:
         planes = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]
         picture = planes.expand(1, 3, *planes.shape[2:]).contiguous()
         with torch.inference_mode():
+            restored = picture
             for step, card, network in self._steps:
-                picture = self._apply(picture, step, card, network)
-        if self.grey:
-            picture = picture.mean(dim=1, keepdim=True).expand(1, tile.shape[2], -1, -1)
-        return picture[0].permute(1, 2, 0).numpy()
+                restored = self._apply(restored, step, card, network)
+            if self.grey:
+                restored = planes + (restored - picture).mean(dim=1, keepdim=True)
+        return restored[0].permute(1, 2, 0).numpy()
 
     def _apply(self, picture: Tensor, step: Step, card: Card, network: Network) -> Tensor:
         """One step at its strength: picture - strength * (noise - keep_grain * its luminance)."""
@@ -216,7 +220,7 @@ class TorchNetwork:
 
     def __init__(self, network: nn.Module, device: Device) -> None:
         self.device = device
-        self.network = network.to(device.name, memory_format=torch.channels_last)
+        self.network = network.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, inputs: Tensor) -> Tensor:
         moved = inputs.to(self.device.name).contiguous(memory_format=torch.channels_last)
@@ -304,7 +308,8 @@ def _cache_folder() -> Path:
 
 
 def _processor() -> str:
-    return f"{torch.backends.cpu.get_cpu_capability()} {os.cpu_count()} {platform.processor() or platform.machine()}"
+    kind = platform.processor() or platform.machine()
+    return f"{torch.backends.cpu.get_cpu_capability()} {os.cpu_count()} {kind}"
 
 
 def _condition(picture: Tensor, step: Step) -> Tensor:

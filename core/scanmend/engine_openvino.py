@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import openvino
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,8 @@ class OpenVinoNetwork:
 
     def __init__(self, network: nn.Module, card: Card, *, reduced: bool) -> None:
         example = torch.zeros(1, card.inputs, 8 * card.multiple, 8 * card.multiple)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # OpenVINO traces through torch.jit
             model = openvino.convert_model(network, example_input=example)
         model.reshape([1, card.inputs, -1, -1])
         settings = {

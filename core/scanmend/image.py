@@ -116,9 +116,7 @@ def to_float(band: Array, layout: Layout) -> FloatArray:
     return encode_srgb(color) if layout.transfer == "linear" else color
 
 
-def apply_change(
-    band: Array, source: Layout, target: Layout, before: FloatArray, after: FloatArray
-) -> Array:
+def apply_change(band: Array, source: Layout, target: Layout, before: FloatArray, after: FloatArray) -> Array:
     """Puts a restored picture back into a band's own samples.
 
     What is added to a sample is the change, not the restored value: samples that did not
@@ -126,7 +124,8 @@ def apply_change(
 
     Args:
         band: (h, W, C) of the source layout.
-        source, target: layouts before and after; only sample type and bits may differ.
+        source: the band's layout.
+        target: the result's; only sample type and bits may differ.
         before: what `to_float(band, source)` gave.
         after: (h, W, 1 or 3) float32, the restored picture, display curve.
 
@@ -178,11 +177,7 @@ def decode_srgb(display: FloatArray) -> FloatArray:
 
 
 def _fill_transparent(color: FloatArray, opaque: npt.NDArray[np.bool_]) -> FloatArray:
-    """Fills pixels that are not opaque with the mean of opaque ones near them (push-pull pyramid).
-
-    Args:
-        color: (h, W, C); opaque: (h, W, 1).
-    """
+    """Fills pixels of (h, W, C) that are not opaque (h, W, 1) with the mean of opaque ones near them."""
     weight = opaque.astype(np.float32)
     if not weight.any():
         return np.zeros_like(color)

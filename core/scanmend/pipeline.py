@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,14 @@ from scanmend import cards as installed_cards
 from scanmend import formats, measure, publish, tiling, xmp
 from scanmend import plan as planning
 from scanmend import profile as profiles
-from scanmend.errors import Cancelled, FormatError, PublishError, UnsupportedFormat, UsageError
+from scanmend.errors import (
+    Cancelled,
+    FormatError,
+    ProfileError,
+    PublishError,
+    UnsupportedFormat,
+    UsageError,
+)
 from scanmend.formats.base import FormatName, Limits, OutputOptions, Page, ScanFile
 from scanmend.image import Array, FloatArray, Layout, PageData, apply_change, change_depth, to_float
 from scanmend.plan import Plan
@@ -95,7 +102,7 @@ def restore_file(
     target: Path,
     profile: Profile,
     *,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: Options = Options(),
     progress: ProgressCall | None = None,
     cancel: CancelCall | None = None,
 ) -> Report:
@@ -119,20 +126,22 @@ def restore_file(
     with formats.open_scan(source, options.limits) as scan:
         digest = sha256_of(source)
         pages = _examine(scan, profile)
-        job = _Job(scan, target, profile, options, pages, progress, cancel)
+        job = _Job(scan, target, profile, options, pages, progress=progress, cancel=cancel)
+        # the sidecar first: a result is never seen without it
         members = [sidecar_path(target), target] if profile.output.sidecar else [target]
         with publish.staged_together(members, source=source, overwrite=options.overwrite) as staged:
             report = job.write(staged[-1], digest, started)
             if before is None or _stamp(source) != (before.st_size, before.st_mtime_ns):
                 raise PublishError(
-                    f"{source} changed while it was being restored", hint="restore it again when it is complete"
+                    f"{source} changed while it was being restored",
+                    hint="restore it again when it is complete",
                 )
             if profile.output.sidecar:
                 staged[0].write_bytes(report.sidecar())
     return report
 
 
-def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Inspection:  # noqa: B008 - frozen
+def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Inspection:
     """Measures a file and plans what a profile would do; writes nothing.
 
     Raises:
@@ -165,7 +174,10 @@ def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Ins
 
 
 def restore(
-    pixels: Array, profile: Profile | str = "gentle", *, options: Options = Options()  # noqa: B008 - frozen
+    pixels: Array,
+    profile: Profile | str = "gentle",
+    *,
+    options: Options = Options(),
 ) -> tuple[Array, PageReport]:
     """Restores a picture in memory.
 
@@ -188,7 +200,7 @@ def restore(
         return pixels.copy(), report
     engine = shared_engine(options.device, options.backend)
     cards = installed_cards.installed()
-    runner = engine.runner(report.plan.steps, cards, grey=bool(report.facts and report.facts.grey))
+    runner = engine.runner(report.plan.steps, cards, grey=_neutral(report))
     bands = list(_restored_bands(page, page.layout, runner, lambda _pixels: None))
     return np.concatenate(bands).reshape(pixels.shape), report
 
@@ -248,6 +260,12 @@ def _examine_page(page: Page, profile: Profile, cards: tuple[Card, ...]) -> Page
     return PageReport(page.index, facts, planning.make(profile, facts, cards))
 
 
+def _neutral(report: PageReport) -> bool:
+    """Whether the page, or its noise at least, has no colour: a grey scan stored as RGB, say."""
+    facts = report.facts
+    return facts is not None and (facts.grey or (facts.noise.windows > 0 and facts.noise.chroma < 0.02))
+
+
 # --- doing ---------------------------------------------------------------------------------
 
 
@@ -261,6 +279,7 @@ class _Job:
         profile: Profile,
         options: Options,
         pages: tuple[PageReport, ...],
+        *,
         progress: ProgressCall | None,
         cancel: CancelCall | None,
     ) -> None:
@@ -286,7 +305,12 @@ class _Job:
         return self._finished(report, notes, started)
 
     def _write_pages(
-        self, staged: Path, layouts: Mapping[int, Layout], changes: set[int], engine: Engine | None, report: Report
+        self,
+        staged: Path,
+        layouts: Mapping[int, Layout],
+        changes: set[int],
+        engine: Engine | None,
+        report: Report,
     ) -> tuple[str, ...]:
         output = self.profile.output
         encoding = OutputOptions(quality=output.quality, compression=output.compression)
@@ -312,23 +336,31 @@ class _Job:
             return None, (str(error),)
 
     def _layout(self, page: Page) -> Layout:
-        """The result's layout: the page's own but for the depth that the profile asks for."""
+        """The result's layout: the page's own but for the depth that the profile or the format asks for.
+
+        Raises:
+            ProfileError: the profile asks for 16 bits in a format that has 8.
+        """
         depth = self.profile.output.depth
-        if depth == "same" and self.format in _EIGHT_BIT_ONLY and page.layout.bits > 8:
+        if self.format in _EIGHT_BIT_ONLY:
+            if depth == 16:
+                raise ProfileError(
+                    f"output.depth 16 does not fit {self.format}, which has 8 bits",
+                    hint="choose output.format tiff or png",
+                )
             depth = 8
-        if depth == "same" or int(depth) == page.layout.bits:
+        if depth in ("same", page.layout.bits):
             return page.layout
-        bits = int(depth)
-        return page.layout.replace(dtype=np.dtype(f"uint{bits}"), bits=bits)
+        return page.layout.replace(dtype=np.dtype(f"uint{depth}"), bits=depth)
 
     def _page_data(self, index: int, layout: Layout, engine: Engine | None) -> PageData:
         report, page = self.pages[index], self.scan.pages[index]
         if engine is None or not report.plan.steps:
             return PageData(layout, _plain_bands(page, layout))
-        runner = engine.runner(
-            report.plan.steps, self.cards, grey=bool(report.facts and report.facts.grey)
+        runner = engine.runner(report.plan.steps, self.cards, grey=_neutral(report))
+        return PageData(
+            layout, _restored_bands(page, layout, runner, functools.partial(self._tile_done, index))
         )
-        return PageData(layout, _restored_bands(page, layout, runner, functools.partial(self._tile_done, index)))
 
     def _tile_done(self, page: int, pixels: int) -> None:
         if self.cancel and self.cancel():
@@ -355,14 +387,17 @@ class _Job:
         )
 
     def _finished(self, report: Report, notes: tuple[str, ...], started: float) -> Report:
-        depths_kept = all(self._layout(page) == page.layout for page in self.scan.pages if not page.refusal)
-        return Report(
-            **{
-                **{name: getattr(report, name) for name in report.__dataclass_fields__},
-                "unchanged": report.unchanged and depths_kept,
-                "notes": report.notes + notes,
-                "seconds": time.monotonic() - started,
-            }
+        restorable = [page for page in self.scan.pages if not page.refusal]
+        lowered = [page for page in restorable if self._layout(page).bits < page.layout.bits]
+        if lowered:
+            notes += (
+                f"{lowered[0].layout.bits}-bit samples were reduced to 8 bits in the {self.format} result",
+            )
+        return replace(
+            report,
+            unchanged=report.unchanged and all(self._layout(page) == page.layout for page in restorable),
+            notes=report.notes + notes,
+            seconds=time.monotonic() - started,
         )
 
 
@@ -429,10 +464,18 @@ class _ArrayPage(Page):
     """A picture in memory as a page."""
 
     def __init__(self, pixels: Array) -> None:
-        if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
-            raise UsageError(f"an array of shape {pixels.shape} is no picture", hint="(H, W), (H, W, 1) or (H, W, 3)")
+        if (
+            pixels.ndim not in (2, 3)
+            or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3))
+            or not pixels.size
+        ):
+            raise UsageError(
+                f"an array of shape {pixels.shape} is no picture", hint="(H, W), (H, W, 1) or (H, W, 3)"
+            )
         if pixels.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
-            raise UsageError(f"samples of type {pixels.dtype} are not understood", hint="uint8, uint16 or float")
+            raise UsageError(
+                f"samples of type {pixels.dtype} are not understood", hint="uint8, uint16 or float"
+            )
         self._pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         height, width, channels = self._pixels.shape
         bits = pixels.dtype.itemsize * 8

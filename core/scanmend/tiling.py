@@ -8,6 +8,7 @@ two spans overlap and fade into each other linearly, which hides what the halo l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,8 +55,7 @@ def spans(length: int, tile: int, halo: int, multiple: int) -> tuple[Span, ...]:
         return (Span(0, length, 0, length),)
     cuts = [0, *range(step + margin, length - margin, step), length]
     return tuple(
-        Span(max(low - margin, 0), min(high + margin, length), low, high)
-        for low, high in zip(cuts, cuts[1:], strict=False)
+        Span(max(low - margin, 0), min(high + margin, length), low, high) for low, high in pairwise(cuts)
     )
 
 

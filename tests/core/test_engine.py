@@ -2,18 +2,18 @@
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from scanmend import cards, engine
 from scanmend.cards import Card
 from scanmend.engine import Device, Engine, TorchNetwork
 from scanmend.errors import EngineError, ModelError, OutOfMemory
 from scanmend.image import FloatArray
 from scanmend.plan import Step
+from torch import Tensor
 
 FLOAT32 = Device("cpu", torch.float32, "for comparison")
 SIGMA = 25 / 255
@@ -160,7 +160,9 @@ def failing_above(pixels: int, network: TorchNetwork, error: Callable[[], Except
         lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
     ],
 )
-def test_a_tile_that_does_not_fit_is_cut_and_gives_the_same(card: Card, error: Callable[[], Exception]) -> None:
+def test_a_tile_that_does_not_fit_is_cut_and_gives_the_same(
+    card: Card, error: Callable[[], Exception]
+) -> None:
     window = scene(256, 320)
     exact = TorchNetwork(engine.load_network(card), FLOAT32)
     runner = Engine("cpu", backend="torch").runner([step()], cards.installed(), grey=False)
@@ -200,7 +202,5 @@ def test_a_device_that_is_not_there_is_refused(wish: str) -> None:
 def test_altered_weights_are_refused(card: Card, tmp_path_factory: pytest.TempPathFactory) -> None:
     altered = tmp_path_factory.mktemp("model") / "weights.safetensors"
     altered.write_bytes(card.weights.read_bytes()[:-1] + b"\xff")
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match="not those of its card"):
         engine.load_network(replace(card, weights=altered))

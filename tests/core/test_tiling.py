@@ -1,8 +1,9 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scanmend import tiling
 
 CUTS = st.tuples(
@@ -18,7 +19,7 @@ def test_kept_parts_tile_the_length_without_gap_or_overlap(cut: tuple[int, int, 
 
     assert found[0].keep_from == 0
     assert found[-1].keep_to == length
-    assert all(a.keep_to == b.keep_from for a, b in zip(found, found[1:], strict=False))
+    assert all(a.keep_to == b.keep_from for a, b in pairwise(found))
 
 
 @given(CUTS)

@@ -104,7 +104,7 @@ class ScanFile(ABC):
     xmp: bytes | None = None
     notes: tuple[str, ...] = ()
 
-    def __enter__(self) -> ScanFile:
+    def __enter__(self) -> ScanFile:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self
 
     def __exit__(

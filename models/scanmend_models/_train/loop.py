@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import signal
 import time
@@ -77,7 +76,7 @@ class Trainer:
     ) -> None:
         self.settings, self.device, self.out, self.report = settings, device, out, report
         torch.manual_seed(settings.seed)
-        self.network = network.train().to(device, memory_format=torch.channels_last)
+        self.network = network.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0
@@ -184,7 +183,7 @@ class Trainer:
         }
         temporary = self.out / "checkpoint.pt.part"
         torch.save(state, temporary)
-        os.replace(temporary, self.out / "checkpoint.pt")
+        temporary.replace(self.out / "checkpoint.pt")
 
     def _resume(self) -> None:
         path = self.out / "checkpoint.pt"
