@@ -6,6 +6,7 @@ that what the file says about itself stays as it was.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from scanmend.formats.meta import Metadata, with_orientation
 from scanmend.image import Array, Layout, PageData
 
 _FULL, _HALF_ACROSS, _HALF_BOTH = 0, 1, 2  # Pillow's names for 4:4:4, 4:2:2, 4:2:0
+_SMALL = 60_000  # bytes that fit into Pillow's smallest buffer
 _LARGEST = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _FULL_COLOR_FROM = 90  # at this quality of a new file, halved colour would show first
 
@@ -84,14 +86,14 @@ def encode(name: str, pixels: Array, coding: Coding) -> tuple[bytes, str]:
             f"{name}: a JPEG can be {_LARGEST} pixels wide or high at most", hint="write a TIFF"
         )
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    try:
-        return _coded(_saved(image, coding, compact=True), name), ""
-    except OSError:
-        # Optimised and progressive coding need the whole result in one buffer, which
-        # Pillow sizes by guess: very noisy pictures at the finest steps do not fit.
-        data = _saved(image, coding, compact=False)
+    plain = _saved(image, coding, compact=False)
+    # Optimised and progressive coding need the whole result in one buffer, for which
+    # Pillow takes two bytes per pixel: very noisy pictures at the finest steps may not fit.
+    if len(plain) < max(_SMALL, 1.8 * image.width * image.height):
+        with contextlib.suppress(OSError):
+            return _coded(_saved(image, coding, compact=True), name), ""
     note = "the picture is too detailed for progressive coding and was written as baseline JPEG"
-    return _coded(data, name), note if coding.progressive else ""
+    return _coded(plain, name), note if coding.progressive else ""
 
 
 def _saved(image: Image.Image, coding: Coding, *, compact: bool) -> bytes:
