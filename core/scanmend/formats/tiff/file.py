@@ -10,6 +10,7 @@ from scanmend.formats.meta import Metadata
 from scanmend.formats.tiff import exif, ifd
 from scanmend.formats.tiff import tags as t
 from scanmend.formats.tiff.page import TiffPage
+from scanmend.formats.tiff.rewrite import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,9 @@ class TiffFile(ScanFile):
         except BaseException:
             self.source.close()
             raise
+
+    def __enter__(self) -> TiffFile:  # noqa: PYI034 - Self is Python 3.11's
+        return self
 
     def _open(self) -> None:
         name, size = self.path.name, self.source.size
@@ -93,8 +97,6 @@ class TiffFile(ScanFile):
     def rewrite(
         self, target: Path, pages: Mapping[int, PageData], *, xmp: bytes | None, options: OutputOptions
     ) -> tuple[str, ...]:
-        from scanmend.formats.tiff.rewrite import rewrite  # noqa: PLC0415 - keeps opening light
-
         if unknown := sorted(set(pages) - set(range(len(self.pages)))):
             raise FormatError(f"{self.path.name} has no page {unknown[0] + 1}")
         return rewrite(self, target, pages, xmp=xmp, options=options)

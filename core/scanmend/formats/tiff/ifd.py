@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from scanmend.errors import DamagedFile, LimitExceeded, UnsupportedFormat
+from scanmend.errors import DamagedFile, FormatError, LimitExceeded, UnsupportedFormat
 from scanmend.formats.tiff import tags as t
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Source:
         try:
             self._handle: BinaryIO = path.open("rb")
         except OSError as error:
-            raise DamagedFile(f"{path.name} cannot be opened: {error.strerror}") from error
+            raise FormatError(f"{path.name} cannot be opened: {error.strerror or error}") from error
         self.name = path.name
         self.size = os.fstat(self._handle.fileno()).st_size
         self._lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from scanmend.formats.base import Limits
@@ -30,7 +31,8 @@ _PHOTOMETRIC: dict[Color, int] = {
     "lab": t.LAB,
     "other": t.BLACK_IS_ZERO,
 }
-_RATIO = 10_000  # denominator of a resolution that is no whole number
+_RATIO = 10_000  # largest denominator of a resolution that is no whole number
+_MOST_DPI = 2.0**32 / _RATIO - 1  # so that the numerator fits too
 
 
 def write_new(
@@ -175,9 +177,8 @@ def _shared_items(meta: Metadata, form: Dialect) -> list[exif.Item]:
 
 
 def _ratio(form: Dialect, tag: int, value: float) -> exif.Item:
-    below = 1 if value == int(value) or value > 2**32 / _RATIO else _RATIO
-    above = min(max(round(value * below), 0), 2**32 - 1)
-    return exif.Item(tag, t.RATIONAL, 1, form.pack("II", above, below))
+    ratio = Fraction(min(max(value, 0.0), _MOST_DPI)).limit_denominator(_RATIO)
+    return exif.Item(tag, t.RATIONAL, 1, form.pack("II", ratio.numerator, ratio.denominator))
 
 
 def _first_items(meta: Metadata) -> list[exif.Item]:

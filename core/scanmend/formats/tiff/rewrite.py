@@ -117,6 +117,8 @@ class _Surgery:
         encode_bands(bands, new, self._target, placed)
         edit = self._edit(directory)
         self._set_places(edit, new, placed)
+        if self._ledger.owns_jpeg(directory):
+            edit.remove(*t.OLD_JPEG)
         return [f"page {page.index + 1}: {note}" for note in (*_describe(edit, old, new), *_news(old, new))]
 
     def _set_places(self, edit: Edit, new: Coding, placed: _Placed) -> None:
@@ -210,7 +212,7 @@ def _describe(edit: Edit, old: Coding, new: Coding) -> list[str]:
     if new.compression != old.compression:
         edit.set_int(t.COMPRESSION, new.compression, t.NONE)
         edit.set_int(t.PREDICTOR, new.predictor, 1)
-        edit.remove(t.JPEG_TABLES, *t.OLD_JPEG, t.T4_OPTIONS, t.T6_OPTIONS, t.LERC_PARAMETERS)
+        edit.remove(t.JPEG_TABLES, t.T4_OPTIONS, t.T6_OPTIONS, t.LERC_PARAMETERS)
     elif new.predictor != old.predictor:
         edit.set_int(t.PREDICTOR, new.predictor, 1)
     if new.samples != old.samples:

@@ -6,7 +6,6 @@ import bisect
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from scanmend.errors import DamagedFile
 from scanmend.formats.tiff import tags as t
@@ -28,9 +27,13 @@ class Ledger:
     def __init__(self, source: Source, form: Dialect, directories: Sequence[Ifd]) -> None:
         self._segments: dict[int, list[Extent]] = {}
         self._others: list[Extent] = [(0, 2 * form.field)]
+        self._own_jpeg: set[int] = set()
         for directory in directories:
             tags = Tags(source, form, directory)
-            self._segments[directory.offset] = [*_segments(tags)]
+            own = _extents(tags, t.STRIP_OFFSETS, t.STRIP_COUNTS)
+            own += _extents(tags, t.TILE_OFFSETS, t.TILE_COUNTS)
+            self._sort_stream(tags, own)
+            self._segments[directory.offset] = own
             self._others.append((directory.offset, directory.offset + directory.size))
             self._others += [
                 (entry.at, entry.at + entry.size)
@@ -40,6 +43,21 @@ class Ledger:
         every = [*self._others, *(extent for found in self._segments.values() for extent in found)]
         self._starts = np.array([start for start, _ in every], np.int64)
         self._ends = np.array([end for _, end in every], np.int64)
+
+    def _sort_stream(self, tags: Tags, own: list[Extent]) -> None:
+        """JPEGInterchangeFormat is the picture itself, or a thumbnail beside a picture of another codec."""
+        codec = tags.ifd.find(t.COMPRESSION)
+        old_style = codec is not None and tags.form.number("H", codec.field[:2]) == t.OJPEG
+        for start, end in _extents(tags, t.OLD_JPEG_START, t.OLD_JPEG_LENGTH):
+            if old_style or any(start < other[1] and other[0] < end for other in own):
+                self._own_jpeg.add(tags.ifd.offset)
+                own.append((start, end))
+            else:
+                self._others.append((start, end))
+
+    def owns_jpeg(self, directory: Ifd) -> bool:
+        """Whether the tags of old-style JPEG describe the directory's own pixels."""
+        return directory.offset in self._own_jpeg
 
     def free(self, directory: Ifd) -> list[Extent]:
         """What only this directory's segments occupy, merged and in order."""
@@ -55,27 +73,16 @@ class Ledger:
         return int(((self._starts < end) & (self._ends > start)).sum()) == 1
 
 
-def _segments(tags: Tags) -> Iterable[Extent]:
-    pairs = (
-        (t.STRIP_OFFSETS, t.STRIP_COUNTS),
-        (t.TILE_OFFSETS, t.TILE_COUNTS),
-        (t.OLD_JPEG_START, t.OLD_JPEG_LENGTH),
-    )
-    for offsets_tag, counts_tag in pairs:
-        try:
-            offsets, counts = _pair(tags, offsets_tag, counts_tag)
-        except DamagedFile:
-            continue
-        size = tags.source.size
-        for start, count in zip(offsets.tolist(), counts.tolist(), strict=False):
-            if 0 < start < size and count > 0:
-                yield start, min(start + count, size)
-
-
-def _pair(
-    tags: Tags, offsets_tag: int, counts_tag: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    return tags.array(offsets_tag, _MOST_SEGMENTS), tags.array(counts_tag, _MOST_SEGMENTS)
+def _extents(tags: Tags, offsets_tag: int, counts_tag: int) -> list[Extent]:
+    """What two tags of offsets and byte counts describe, as far as it lies within the file."""
+    try:
+        offsets = tags.array(offsets_tag, _MOST_SEGMENTS)
+        counts = tags.array(counts_tag, _MOST_SEGMENTS)
+    except DamagedFile:
+        return []
+    size = tags.source.size
+    pairs = zip(offsets.tolist(), counts.tolist(), strict=False)
+    return [(start, min(start + count, size)) for start, count in pairs if 0 < start < size and count > 0]
 
 
 def merge(extents: Iterable[Extent], gap: int) -> list[Extent]:
