@@ -124,7 +124,7 @@ class Engine:
         self.backend = _choose_backend(backend, self.device)  # auto until the first network is loaded
         self._networks: dict[Path, Network] = {}
         if self.device.name == "cpu":
-            _keep_freed_memory()
+            keep_freed_memory()
 
     def network(self, card: Card) -> Network:
         """The card's network, ready to run.
@@ -389,7 +389,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tells glibc to keep what tiles free: giving it back and faulting it in again costs more than the tile.
 
     mallopt parameters from malloc.h: M_TRIM_THRESHOLD is -1, M_MMAP_MAX is -4.
