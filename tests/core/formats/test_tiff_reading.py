@@ -350,6 +350,36 @@ def test_old_style_jpeg_with_headers_apart_is_put_together(tmp_path: Path) -> No
     assert np.abs(read[..., 0].astype(int) - gradient).max() < 5
 
 
+@pytest.mark.parametrize("wrapper", ["plain", "deflate", "zstd"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_lerc_is_unwrapped(tmp_path: Path, dtype: str, wrapper: str) -> None:
+    pixels = noise((40, 30), dtype)
+    how = {} if wrapper == "plain" else {"compressionargs": {"compression": wrapper}}
+    path = save(tmp_path / "a.tif", pixels, compression="lerc", rowsperstrip=16, **how)
+
+    (read,) = read_all(path)
+
+    assert np.array_equal(read[..., 0], pixels)
+
+
+@pytest.mark.parametrize("codec", ["webp", "jpeg2000", "jpegxl"])
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+def test_picture_codecs_inside_tiff_are_read(
+    tmp_path: Path, tile: tuple[int, int] | None, codec: str
+) -> None:
+    pixels = noise((40, 30, 3))
+    how: dict[str, Any] = {"tile": tile} if tile else {"rowsperstrip": 16}
+    arguments = {"level": 0} if codec == "jpeg2000" else {"lossless": True}
+    path = save(
+        tmp_path / "a.tif", pixels, compression=codec, photometric="rgb", compressionargs=arguments, **how
+    )
+
+    (read,) = read_all(path)
+
+    assert np.array_equal(read, tifffile.imread(path))
+    assert np.abs(read.astype(int) - pixels).max() < 40
+
+
 def test_rows_outside_the_page_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(build([grey_page(noise((4, 4)), 4)]))
 

@@ -261,11 +261,26 @@ def _jpeg(data: Data, picture: Picture, rows: int, room: Room) -> Array:
         raise Damage(str(error)) from error
 
 
+def _lerc(data: Data, picture: Picture, rows: int, room: Room) -> Array:
+    """LERC, perhaps wrapped in deflate (1) or zstd (2), as LercParameters says."""
+    if picture.lerc_wrapper:
+        most = 2 * picture.coding.segment_bytes + 4096  # LERC falls back to raw samples and a header
+        try:
+            if picture.lerc_wrapper == 1:
+                data = zlib.decompressobj().decompress(data, most)
+            else:
+                data = bytes(imagecodecs.zstd_decode(data, out=most))
+        except (zlib.error, ValueError, RuntimeError) as error:
+            raise Damage(str(error)) from error
+    return _plain_lerc(data, picture, rows, room)
+
+
+_plain_lerc = _guarded(imagecodecs.lerc_decode)
 _DECODERS: dict[int, Decoder] = {
     t.JPEG: _jpeg,
     t.OJPEG: _jpeg,
     t.WEBP: _guarded(imagecodecs.webp_decode),
-    t.LERC: _guarded(imagecodecs.lerc_decode),
+    t.LERC: _lerc,
     t.JPEG_2000: _guarded(imagecodecs.jpeg2k_decode),
     t.JPEG_XL: _guarded(imagecodecs.jpegxl_decode),
     t.JPEG_XL_DNG: _guarded(imagecodecs.jpegxl_decode),

@@ -130,6 +130,7 @@ class Picture:
     jpeg_tables: bytes | None = None
     old_jpeg: tuple[int, int] = (0, 0)
     t4_options: int = 0
+    lerc_wrapper: int = 0
     color_map: npt.NDArray[np.uint16] | None = None
     luma: tuple[float, ...] = (0.299, 0.587, 0.114)
     reference: tuple[float, ...] = (0, 255, 128, 255, 128, 255)
@@ -160,6 +161,7 @@ def describe(tags: Tags, where: str, limits: Limits) -> Picture:
         jpeg_tables=tags.raw(t.JPEG_TABLES, limits.metadata_bytes),
         old_jpeg=(tags.one(t.OLD_JPEG_START, 0), tags.one(t.OLD_JPEG_LENGTH, 0)),
         t4_options=tags.one(t.T4_OPTIONS, 0),
+        lerc_wrapper=(*tags.ints(t.LERC_PARAMETERS), 0, 0)[1],
         color_map=_color_map(tags, coding, where),
         luma=_floats(tags, t.YCC_COEFFICIENTS, Picture.luma),
         reference=_floats(tags, t.REFERENCE_BW, Picture.reference),
