@@ -133,7 +133,7 @@ class AvifFile(ScanFile):
         if 0 in pages:
             picture, notes = self._encoded(pages[0], options)
         else:
-            picture, notes = self._unchanged()
+            picture, notes = self._unchanged(), []
         behind = described(self._exif, self.xmp if xmp is None else xmp)
         whole.save(target, build([*picture, *behind]))
         return (*notes, *self._lost())
@@ -148,7 +148,7 @@ class AvifFile(ScanFile):
             name, page, Coding(options.quality, self._coding.sampling, _meaning(self._item), carried)
         )
 
-    def _unchanged(self) -> tuple[list[NewItem], list[str]]:
+    def _unchanged(self) -> list[NewItem]:
         container = self._container
         if self._item.kind != b"av01":
             raise FormatError(f"{self.path.name}: a picture in tiles can only be written anew")
@@ -157,7 +157,7 @@ class AvifFile(ScanFile):
         if alpha is not None:
             properties = container.items[alpha].properties
             picture.append(NewItem(b"av01", container.content(alpha), properties, b"auxl"))
-        return picture, []
+        return picture
 
     def _lost(self) -> Iterator[str]:
         """What is neither the picture, nor its alpha, EXIF or XMP."""
@@ -174,8 +174,13 @@ class AvifFile(ScanFile):
             yield f"{len(others)} further items ({', '.join(sorted(set(others)))}) were not carried over"
 
     def _decode(self) -> Array:
+        data = self._container.data
+        if self._container.sequence:
+            # Asked for one frame of several, imagecodecs (2026.3) writes beyond its array;
+            # the still picture alone is safe.
+            data = build(self._unchanged())
         try:
-            pixels = imagecodecs.avif_decode(self._container.data, index=0)
+            pixels = imagecodecs.avif_decode(data)
         except ImportError as error:
             raise no_codec(self.path.name) from error
         except (imagecodecs.AvifError, ValueError, RuntimeError) as error:

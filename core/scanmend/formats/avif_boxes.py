@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from scanmend.errors import DamagedFile, LimitExceeded
+from scanmend.errors import DamagedFile, LimitExceeded, UnsupportedFormat
 
 ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 XMP_TYPE = b"application/rdf+xml\0"
@@ -133,6 +133,7 @@ def parse(data: bytes, name: str) -> Container:
     Raises:
         DamagedFile: a box does not fit into its parent, or has no picture in it.
         LimitExceeded: more items than any writer makes.
+        UnsupportedFormat: a sequence without a still picture.
     """
     try:
         top = list(_boxes(data))
@@ -150,6 +151,10 @@ def parse(data: bytes, name: str) -> Container:
         ) from error
     if len(items) > _MOST_ITEMS:
         raise LimitExceeded(f"{name}: has more than {_MOST_ITEMS} items")
+    if primary not in items and sequence:
+        raise UnsupportedFormat(
+            f"{name}: is a sequence of pictures", hint="export the one you want as TIFF or PNG"
+        )
     if primary not in items:
         raise DamagedFile(f"{name}: has no still picture in it", hint=_COPY)
     for item in items.values():

@@ -482,13 +482,13 @@ def test_a_changed_byte_gives_a_picture_or_a_clear_refusal(
 
 def test_a_tiny_file_that_claims_a_huge_picture_fails_before_room_is_made(tmp_path: Path) -> None:
     data = patched(encoded(), 0xC0, 1, struct.pack(">HH", 65_500, 65_500))
-    start = time.monotonic()
+    start = time.process_time()
 
     with pytest.raises(LimitExceeded, match="65500 x 65500"):
         opened(tmp_path, data)
     with pytest.raises(DamagedFile, match=r"only \d+ bytes"):
         opened(tmp_path, data, Limits(megapixels=1e6, decoded_bytes=2**40))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_emptiest_real_pictures_are_not_taken_for_lies(tmp_path: Path) -> None:
@@ -516,11 +516,11 @@ def test_limits_on_bytes_hold(tmp_path: Path) -> None:
     ids=["fill bytes", "segments", "stuffed bytes", "scans"],
 )
 def test_a_file_made_to_keep_the_walk_busy_is_refused_at_once(tmp_path: Path, data: bytes) -> None:
-    start = time.monotonic()
+    start = time.process_time()
 
     with pytest.raises(FormatError):
         opened(tmp_path, data)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 # Writing in place
@@ -851,7 +851,7 @@ def test_a_good_file_reads_as_pillow_reads_it_and_keeps_its_tags(tmp_path: Path,
 
 @pytest.mark.parametrize("path", corpus("broken", "made/broken", "made/hostile"))
 def test_a_bad_file_is_refused_quickly_and_in_little_memory(path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     if path.name in HARMLESS:
@@ -860,5 +860,5 @@ def test_a_bad_file_is_refused_quickly_and_in_little_memory(path: Path) -> None:
     else:
         with pytest.raises(FormatError), jpeg.open_file(path, Limits()) as file:
             pixels_of(file)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kilobytes

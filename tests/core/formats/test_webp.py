@@ -385,8 +385,8 @@ def test_a_good_file_reads_as_pillow_reads_it_and_keeps_its_tags(tmp_path: Path,
 
 @pytest.mark.parametrize("path", corpus("broken"))
 def test_a_bad_file_is_refused_quickly(path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()
 
     with pytest.raises(FormatError), webp.open_file(path, Limits()) as file:
         pixels_of(file)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
