@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 BOOTSTRAP := $(PYTHON) install/bootstrap.py
 
-.PHONY: help demo test test-slow test-all check lint bench bare clean
+.PHONY: help demo picture test test-slow test-all check lint bench bare clean
 
 help:
 	@echo "make demo       restore an aged sample picture; SCANS=\"a.tif b.jpg\" restores yours as well"
@@ -20,6 +20,11 @@ help:
 
 demo:
 	$(BOOTSTRAP) demo --venv $(VENV) $(SCANS)
+
+# README's picture, to be made anew when a model changes.
+picture: demo
+	mkdir -p docs/images
+	$(BIN)/python -c "from PIL import Image; Image.open('demo/sample_scan_before_after.png').convert('RGB').save('docs/images/before-and-after.jpg', quality=88, optimize=True)"
 
 test:
 	$(BOOTSTRAP) test --venv $(VENV) $(ARGS)
@@ -40,7 +45,8 @@ check: lint test
 
 bench:
 	$(BOOTSTRAP) venv --venv $(VENV) --extras bench
-	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/speed/inference.py
+	$(BIN)/python benchmarks/speed/end_to_end.py
 
 # A package that only developers have must not be needed: so no extras here.
 bare:
