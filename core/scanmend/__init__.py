@@ -130,8 +130,8 @@ def restore(
     Args:
         source: a file, which is only read; or pixels (H, W), (H, W, 1) or (H, W, 3), uint8, uint16
             or float in [0, 1].
-        target: the result's file or an existing folder; named by the profile, beside the scan, if
-            not given. Has no meaning for pixels.
+        target: the result's file, whose ending chooses the format, or a folder, which has to exist;
+            named by the profile, beside the scan, if not given. Has no meaning for pixels.
         profile: what to do: a value, a shipped profile's name, or a file.
         options: how to run: device, backend, overwriting, limits.
         progress: called after each tile of a file.
@@ -150,8 +150,11 @@ def restore(
     how = options or pipeline.Options()
     if not isinstance(source, (str, os.PathLike)):
         return pipeline.restore(source, wanted, options=how)
-    place = pipeline.target_for(_path(source), _path(target) if target else None, wanted)
-    return pipeline.restore_file(_path(source), place, wanted, options=how, progress=progress, cancel=cancel)
+    scan, out = _path(source), _path(target) if target else None
+    place = pipeline.target_for(scan, out, wanted)
+    if place == out:
+        wanted = profile_for(wanted, out)
+    return pipeline.restore_file(scan, place, wanted, options=how, progress=progress, cancel=cancel)
 
 
 def inspect(
@@ -169,6 +172,31 @@ def inspect(
 
     wanted = profiles.load(profile) if isinstance(profile, str) else profile
     return pipeline.inspect_file(_path(source), wanted, limits or Limits())
+
+
+def profile_for(profile: Profile, target: Path) -> Profile:
+    """The profile with the output format that a result's own name asks for.
+
+    Raises:
+        UsageError: the profile says another, or the ending says none.
+    """
+    from scanmend import profile as profiles  # noqa: PLC0415 - loads YAML
+    from scanmend.formats import SUFFIXES  # noqa: PLC0415 - loads NumPy
+
+    wanted = SUFFIXES.get(target.suffix.lower())
+    if wanted is None:
+        known = " ".join(sorted(SUFFIXES))
+        raise UsageError(
+            f"{target} ends in no format's name", hint=f"choose one of {known}, or end a folder in /"
+        )
+    if profile.output.format not in ("same", wanted):
+        raise UsageError(
+            f"the profile {profile.name} writes {profile.output.format.upper()}, not {target.name}",
+            hint=f"add --set output.format={wanted}, or change the name",
+        )
+    if wanted == "bmp":
+        return profile
+    return profiles.apply_settings(profile, [f"output.format={wanted}"])
 
 
 def _path(name: str | os.PathLike[str]) -> Path:

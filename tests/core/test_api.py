@@ -26,7 +26,8 @@ def noisy(height: int, width: int, sigma: float = 12.0) -> npt.NDArray[np.uint8]
     rows, columns = np.mgrid[:height, :width]
     tone = 128 + 50 * np.sin(columns / 37) + 30 * np.cos(rows / 51)
     noise = np.random.default_rng(1).normal(0, sigma, (height, width, 3))
-    return (tone[..., None] + noise).clip(0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = (tone[..., None] + noise).clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
@@ -87,6 +88,14 @@ def test_a_file_can_be_named_by_text_and_put_into_a_folder(tmp_path: Path) -> No
     report = scanmend.restore(str(tmp_path / "scan.png"), str(tmp_path / "out"))
 
     assert report.target == tmp_path / "out" / "scan_restored.png"
+
+
+def test_the_ending_of_a_named_file_chooses_its_format(tmp_path: Path) -> None:
+    Image.fromarray(noisy(64, 64, 0)).save(tmp_path / "scan.png")
+
+    scanmend.restore(tmp_path / "scan.png", tmp_path / "better.tif")
+
+    assert (tmp_path / "better.tif").read_bytes()[:2] in (b"II", b"MM")
 
 
 def test_a_cancelled_restoration_raises_and_leaves_nothing(tmp_path: Path) -> None:

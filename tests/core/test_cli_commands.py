@@ -194,6 +194,41 @@ def test_altered_weights_are_found_out(tmp_path: Path) -> None:
     assert [json.loads(line)["ok"] for line in run.stdout.splitlines()].count(False) == 1
 
 
+@pytest.mark.slow
+def test_training_writes_weights_and_goes_on_with_its_run(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in "abcdefghijkl":  # eight sources are held out
+        grain(tmp_path / "pictures" / f"{name}.png")
+    command = (
+        "train",
+        "grain",
+        "--data",
+        "pictures",
+        "-o",
+        "run",
+        "--no-compile",
+        "--batch",
+        "1",
+        "--patch",
+        "32",
+    )
+
+    first = scanmend(tmp_path, *command, "--minutes", "0.01")
+    second = scanmend(tmp_path, *command, "--minutes", "0.02")
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+    assert "resumed at step" in second.stdout
+
+
+def test_training_without_pictures_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    run = scanmend(tmp_path, "train", "grain", "--data", "empty", "-o", "run", "--minutes", "1")
+
+    assert (run.returncode, "no pictures below empty" in run.stderr) == (2, True)
+
+
 def test_doctor_says_for_each_line_whether_it_is_well(tmp_path: Path) -> None:
     run = scanmend(tmp_path, "doctor", "--json")
 

@@ -103,6 +103,15 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
         names(tmp_path, ".")
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything is readable here")
+def test_a_folder_that_may_not_be_read_is_named_not_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "closed/b.tif")
+    (tmp_path / "closed").chmod(0)
+
+    with pytest.raises(UsageError, match="closed cannot be read"):
+        names(tmp_path, ".")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_a_folder_linked_into_itself_ends(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif")

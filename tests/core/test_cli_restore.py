@@ -47,10 +47,10 @@ def scanmend(folder: Path, *arguments: str) -> Run:
 
 def picture(path: Path, *, side: int = 96, sigma: float = 12.0, smooth: bool = True) -> Path:
     rows, columns = np.mgrid[:side, :side]
-    tone = 128 + (50 * np.sin(columns / 37) + 30 * np.cos(rows / 51) if smooth else 0)
+    tone = 128 + (50 * np.sin(columns / 37) + 30 * np.cos(rows / 51)) * smooth
     noise = np.random.default_rng(side).normal(0, sigma, (side, side, 3))
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = (tone[..., None] if smooth else tone) + noise
+    pixels = tone[..., None] + noise
     options: dict[str, Any] = {"quality": 97} if path.suffix == ".jpg" else {"compress_level": 1}
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, **options)
     return path
@@ -227,6 +227,17 @@ def test_a_clash_of_names_is_found_before_any_work(tmp_path: Path) -> None:
     assert str(Path("a/x.png")) in run.err
     assert str(Path("b/x.png")) in run.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there_fails_once_and_before_any_work(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", sigma=0)
+    picture(tmp_path / "b.png", sigma=0)
+
+    run = scanmend(tmp_path, "restore", ".", "--device", "cuda:99")
+
+    assert run.code == 6
+    assert len(run.err.splitlines()) == 1
+    assert files(tmp_path) == {"a.png", "b.png"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")

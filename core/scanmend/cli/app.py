@@ -6,7 +6,7 @@ rich's help pages would double the time that `--help` takes, so Typer's plain on
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from pathlib import Path
 from typing import Annotated
 
 import typer

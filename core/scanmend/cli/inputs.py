@@ -49,7 +49,7 @@ def expand(names: Sequence[str], *, recursive: bool, without: Path | None = None
         without: a folder of results, which may lie inside a folder of scans.
 
     Raises:
-        UsageError: a pattern matches nothing, or a folder holds no pictures.
+        UsageError: a pattern matches nothing, or a folder holds no pictures or cannot be read.
     """
     seen: set[str] = set()
     found: list[Input] = []
@@ -96,7 +96,7 @@ def _pattern(pattern: str, recursive: bool, without: Path | None) -> Iterator[In
 
 def _folder(root: Path, recursive: bool, without: Path | None) -> Iterator[Input]:  # noqa: FBT001
     avoided = os.path.realpath(without) if without else ""
-    for place, folders, files in os.walk(root):
+    for place, folders, files in os.walk(root, onerror=_unreadable):
         here = [name for name in folders if not name.startswith(".")]
         here = [name for name in here if os.path.realpath(Path(place, name)) != avoided]
         folders[:] = sorted(here, key=natural) if recursive else []
@@ -104,6 +104,14 @@ def _folder(root: Path, recursive: bool, without: Path | None) -> Iterator[Input
             path = Path(place, name)
             if is_scan(path):
                 yield Input(path, root)
+
+
+def _unreadable(error: OSError) -> None:
+    """Without this, `os.walk` would pass over a folder that may not be read, and nobody would know."""
+    raise UsageError(
+        f"the folder {error.filename} cannot be read: {error.strerror}",
+        hint="change its permissions, or leave it out",
+    ) from error
 
 
 def is_scan(path: Path) -> bool:

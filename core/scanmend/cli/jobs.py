@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanmend import profile as profiles
+from scanmend import profile_for
 from scanmend.errors import UsageError
 from scanmend.formats import SUFFIXES
 from scanmend.pipeline import target_for
@@ -59,15 +60,14 @@ def settle(inputs: Sequence[Input], out: str | None, profile: Profile, *, overwr
     """
     if out and _names_a_file(out, inputs):
         job = Job(inputs[0].path, Path(out))
-        return Batch(_checked([job]), _with_format(profile, Path(out)))
+        return Batch(_checked([job]), profile_for(profile, Path(out)))
     jobs = _named(inputs, out, profile)
-    results = {_key(job.target) for job in jobs}
+    # A scan that would become itself is no result: `_checked` refuses it.
+    results = {_key(job.target) for job in jobs if _key(job.target) != _key(job.source)}
     ours = [item for item in inputs if _key(item.path) in results]
-    own = {_key(job.source) for job in jobs if _key(job.source) == _key(job.target)}
-    ours = [item for item in ours if _key(item.path) not in own]
     if overwrite:
         _refuse_unsigned(ours, profile)
-    kept = [item for item in inputs if item not in ours]
+    kept = [item for item in inputs if _key(item.path) not in results]
     remarks = tuple(f"{item.path}: left out: it has the name of a result" for item in ours)
     return Batch(_checked(_named(kept, out, profile)), profile, remarks)
 
@@ -104,28 +104,6 @@ def _names_a_file(out: str, inputs: Sequence[Input]) -> bool:
             hint="-o takes a folder for several scans",
         )
     return False
-
-
-def _with_format(profile: Profile, target: Path) -> Profile:
-    """The profile with the format that the file's name asks for.
-
-    Raises:
-        UsageError: the profile says another, or the ending says none.
-    """
-    wanted = SUFFIXES.get(target.suffix.lower())
-    if wanted is None:
-        known = " ".join(sorted(SUFFIXES))
-        raise UsageError(
-            f"{target} ends in no format's name", hint=f"choose one of {known}, or end a folder in /"
-        )
-    if profile.output.format not in ("same", wanted):
-        raise UsageError(
-            f"the profile {profile.name} writes {profile.output.format.upper()}, not {target.name}",
-            hint=f"add --set output.format={wanted}, or change the name",
-        )
-    if wanted == "bmp":
-        return profile
-    return profiles.apply_settings(profile, [f"output.format={wanted}"])
 
 
 def _named(inputs: Sequence[Input], out: str | None, profile: Profile) -> list[Job]:

@@ -16,7 +16,7 @@ from scanmend.cli import inputs, jobs, out, screen, words
 from scanmend.cli.failures import as_scanmend_error
 from scanmend.cli.stopping import stop_requests
 from scanmend.errors import Cancelled, PublishError, ScanmendError, TargetExists
-from scanmend.pipeline import Inspection, Options, inspect_file, restore_file
+from scanmend.pipeline import Inspection, Options, inspect_file, restore_file, shared_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,12 +76,17 @@ def run(request: Request) -> int:
     Raises:
         UsageError: the names or options make no sense together; nothing was done then.
         ProfileError: the profile or a setting is not valid; nothing was done then.
+        EngineError: the device that was asked for is not there; nothing was done then.
     """
     profile = profiles.apply_settings(profiles.load(request.profile), request.settings)
     results = Path(request.out) if request.out else None
     with stop_requests() as stopped:
         found = inputs.expand(request.inputs, recursive=request.recursive, without=results)
         batch = jobs.settle(found, request.out, profile, overwrite=request.overwrite)
+        if not request.dry_run and (request.device, request.backend) != ("auto", "auto"):
+            shared_engine(
+                request.device, request.backend
+            )  # a device that is not there fails once, not per file
         outcomes: list[Outcome] = []
         started = time.monotonic()
         with closing(screen.choose(len(batch.jobs), quiet=request.quiet, json=request.json)) as view:
@@ -92,7 +97,7 @@ def run(request: Request) -> int:
         if not request.quiet and len(batch.jobs) > 1:
             for line in summary(outcomes, len(batch.jobs), time.monotonic() - started):
                 out.remark(line)
-        if stopped() and (len(outcomes) < len(batch.jobs) or outcomes[-1].state == "stopped"):
+        if len(outcomes) < len(batch.jobs) or any(item.state == "stopped" for item in outcomes):
             out.remark("scanmend: stopped as you asked; nothing was left half done")
             return Cancelled.exit_code
     return out.exit_code([item.error for item in outcomes if item.error], len(batch.jobs))
