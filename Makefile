@@ -56,6 +56,8 @@ bare:
 	$(PYTHON) -m venv build/bare/venv
 	build/bare/venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint install/constraints.txt build/bare/*.whl
 	cd build/bare && venv/bin/scanmend --help && venv/bin/scanmend doctor && venv/bin/scanmend models verify
+	cd build/bare && venv/bin/python -c "from PIL import Image; Image.effect_noise((320, 240), 20).convert('RGB').save('noisy.tif')"
+	cd build/bare && venv/bin/scanmend restore noisy.tif && test -s noisy_restored.tif
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache demo
