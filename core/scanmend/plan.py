@@ -32,6 +32,9 @@ rather than measured: below it, noise cannot be told with confidence from roundi
 and from the estimator's own error, and a scan that needs nothing must come back bit-identical.
 """
 
+UNSEEN_CORRELATION = 0.6
+"""Assumed lag-1 correlation of noise that a person names and measuring did not see."""
+
 FULL_SIGMA = 3.0 / 255
 """From here on `auto` works at full strength; also what is assumed where nothing could be measured."""
 
@@ -64,7 +67,7 @@ class Step:
         stage: one of `ORDER`.
         model: the card's name.
         strength: above 0, up to 1: the share of the model's change that is applied.
-        keep_grain: 0 up to below 1: the share of what was removed that is given back.
+        keep_grain: 0 to 1: the share of the grain removed, the grey part of the noise, that is given back.
         sigma: the noise the model is told, in units of the display range.
         correlation: the noise's lag-1 correlation, in [0, 1).
         curve: (tone, sigma), rising in tone; empty where one sigma serves all tones.
@@ -123,9 +126,11 @@ def make(profile: Profile, facts: FactsLike, cards: Sequence[Card]) -> Plan:
 def _noise(
     profile: Profile, wish: Noise, noise: NoiseLike, cards: tuple[Card, ...]
 ) -> tuple[Step | Skipped, tuple[str, ...]]:
+    noise, notes = _told(wish, noise)
     if reason := _noise_idle(wish, noise):
         return Skipped("noise", reason), ()
-    card, notes = _choose("noise", profile, wish.model, cards)
+    card, choice = _choose("noise", profile, wish.model, cards)
+    notes += choice
     measured = noise.windows > 0
     if not measured:
         notes += (f"noise: it could not be measured; {_in_255(FULL_SIGMA)} is assumed",)
@@ -141,12 +146,33 @@ def _noise(
     return step, notes
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Noise as a person says it is: `NoiseLike`."""
+
+    sigma: float
+    correlation: float
+    curve: tuple[tuple[float, float], ...] = ()
+    windows: int = 1
+
+
+def _told(wish: Noise, noise: NoiseLike) -> tuple[NoiseLike, tuple[str, ...]]:
+    """The noise that the profile says, with a note, or else what was measured.
+
+    Grain that JPEG or resampling has smeared is seldom seen as noise by measuring, and is then
+    clumped: its correlation is taken as UNSEEN_CORRELATION, that of grain blurred by about a pixel.
+    """
+    if wish.level == "auto":
+        return noise, ()
+    seen = noise.windows > 0 and noise.sigma * 255 >= wish.level / 2
+    told = _Told(wish.level / 255, noise.correlation if seen else UNSEEN_CORRELATION)
+    return told, (f"noise: the profile says {wish.level:g}/255; measured was {_in_255(noise.sigma)}",)
+
+
 def _noise_idle(wish: Noise, noise: NoiseLike) -> str:
     """Why there is nothing to do about noise; empty where there is."""
     if wish.strength == 0:
         return "the profile leaves it out"
-    if wish.keep_grain == 1:
-        return "keep_grain 1 would give back all that is removed"
     if wish.strength == "auto":
         if noise.windows == 0:
             return "it could not be measured on this picture; a strength from 0 to 1 removes it all the same"
@@ -200,7 +226,7 @@ def describe(plan: Plan) -> tuple[str, ...]:
 
 
 def _sentence(step: Step) -> str:
-    back = f"; {step.keep_grain:.0%} of what is removed is given back" if step.keep_grain else ""
+    back = f"; {step.keep_grain:.0%} of the grain is given back" if step.keep_grain else ""
     return (
         f"{step.stage}: {step.model} at strength {step.strength:.2f} for noise of {_in_255(step.sigma)}"
         f" with correlation {step.correlation:.2f}{back}"

@@ -99,6 +99,16 @@ def _strength() -> Kind:
     return Kind(f"auto, off or {share.allowed}", read, schema)
 
 
+def _level() -> Kind:
+    number = _number(0, 100)
+
+    def read(text: str) -> Strength:
+        return "auto" if text.lower() == "auto" else cast("float", number.read(text))
+
+    schema = {"anyOf": [{"enum": ["auto"]}, dict(number.schema)]}
+    return Kind(f"auto or {number.allowed}", read, schema)
+
+
 def _choice(literal: Any) -> Kind:
     options = {str(option): option for option in get_args(literal)}
 
@@ -186,7 +196,14 @@ class Noise(Stage):
     """Scanner noise and the grain of print or film."""
 
     keep_grain: float = field(
-        default=0.15, metadata=_is(_number(0, 1), "The share of the removed grain that is given back.")
+        default=0.15,
+        metadata=_is(
+            _number(0, 1), "The share of the grain, the grey part of what is removed, that is given back."
+        ),
+    )
+    level: Strength = field(
+        default="auto",
+        metadata=_is(_level(), "The noise's standard deviation, of 255, in place of what is measured."),
     )
 
 

@@ -10,7 +10,7 @@ from scanmend import plan as plans
 from scanmend.cards import Card, Tier
 from scanmend.errors import ModelError
 from scanmend.measure import Facts, NoiseFacts
-from scanmend.plan import CLEAN_SIGMA, FULL_SIGMA, Plan, Skipped
+from scanmend.plan import CLEAN_SIGMA, FULL_SIGMA, UNSEEN_CORRELATION, Plan, Skipped
 from scanmend.profile import Noise, Profile, Strength
 
 CURVE = ((0.2, 0.01), (0.8, 0.02))
@@ -99,7 +99,6 @@ def test_a_strength_that_was_asked_for_is_kept_whatever_is_measured(strength: fl
     ("plan", "words"),
     [
         (planned(strength=0.0), "the profile leaves it out"),
-        (planned(keep_grain=1.0), "keep_grain 1 would give back all that is removed"),
         (planned(windows=0), "could not be measured"),
         (planned(strength=1.0, sigma=0.0), "no noise was measured at all"),
     ],
@@ -178,7 +177,7 @@ def test_a_plan_reads_as_sentences() -> None:
 
     first, second = plans.describe(plan)
     assert first.startswith("noise: grain-fast at strength 0.50 for noise of 2.1/255 with correlation 0.30;")
-    assert first.endswith("; 15% of what is removed is given back")
+    assert first.endswith("; 15% of the grain is given back")
     assert second == "noise: no model of quality best is installed; grain-fast (fast) runs"
 
 
@@ -195,3 +194,20 @@ def test_a_plan_is_json_without_loss(strength: Strength, sigma: float) -> None:
 
     assert json.loads(json.dumps(values)) == values
     assert set(values) == {"steps", "skipped", "notes"}
+
+
+def test_a_level_that_the_profile_names_takes_the_place_of_what_was_measured() -> None:
+    profile = Profile(noise=Noise(strength="auto", level=10.0))
+
+    plan = plans.make(profile, facts(sigma=0.001), (FAST,))
+
+    (step,) = plan.steps
+    assert step.sigma == pytest.approx(10 / 255)
+    assert (step.strength, step.correlation, step.curve) == (1.0, UNSEEN_CORRELATION, ())
+    assert "the profile says 10/255; measured was 0.3/255" in plan.notes[0]
+
+
+def test_a_level_of_zero_leaves_the_stage_out() -> None:
+    profile = Profile(noise=Noise(strength=1.0, level=0.0))
+
+    assert not plans.make(profile, facts(sigma=0.05), (FAST,)).steps

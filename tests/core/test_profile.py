@@ -55,6 +55,7 @@ any_profile = st.builds(
         Noise,
         strength=st.one_of(st.just("auto"), shares),
         keep_grain=shares,
+        level=st.one_of(st.just("auto"), st.floats(0, 100)),
         model=st.one_of(st.none(), st.from_regex("[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)),
     ),
     quality=st.sampled_from(["best", "fast"]),
@@ -192,7 +193,7 @@ def test_no_text_causes_another_error_than_a_profile_error(text: str) -> None:
             key: st.one_of(
                 st.integers(-1, 101), st.floats(-1, 2), st.booleans(), st.sampled_from(["auto", "8", "x"])
             )
-            for key in ("strength", "keep_grain", "model")
+            for key in ("strength", "keep_grain", "level", "model")
         },
     )
 )
@@ -239,7 +240,7 @@ def test_single_settings_change_what_they_name_and_nothing_else() -> None:
         ("noise.strength=", "not empty"),
         (
             "noise=1",
-            "noise is a group of settings (it holds noise.strength, noise.model and noise.keep_grain)",
+            "noise is a group of settings (it holds noise.strength, noise.model, noise.keep_grain and noise.level)",
         ),
         ("blur.strength=1", "blur.strength is not a setting (there are scanmend, noise, quality and output)"),
         ("name=x", "did you mean output.name?"),
