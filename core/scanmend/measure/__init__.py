@@ -1,7 +1,4 @@
-"""What a scan says about itself before anything is done to it; NumPy only, a few windows, a second at most.
-
-page -> sampling.windows -> noise.estimate -> Facts
-"""
+"""What a scan says about itself before anything is done to it: NumPy only, a few windows, a second."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scanmend.image import to_float
 from scanmend.measure import noise, sampling
 from scanmend.measure.patches import join
 
@@ -29,7 +30,8 @@ class NoiseFacts:
         chroma: standard deviation of the colour (opponent) part relative to that of the
             luminance part, in an orthonormal basis: 1 for noise that is independent in
             the three channels, 0 for grey.
-        windows: how many windows the estimate rests on; 0: it cannot be judged.
+        windows: how many windows of 16 x 16 pixels could be judged; 0: the picture is too
+            small, saturated or bilevel, and nothing is known.
     """
 
     sigma: float
@@ -124,8 +126,8 @@ def _judge(sites: Iterable[FloatArray]) -> NoiseFacts:
 
 
 def _to_display(band: Array, layout: Layout) -> FloatArray:
-    """Colour samples as [0, 1]; NaN where the pixel is fully transparent."""
-    colour = band[..., : layout.color_channels].astype(np.float32) / np.float32(layout.white)
+    """As `image.to_float`, but what is fully transparent does not count: its colour is made up."""
+    colour = to_float(band, layout)
     if layout.alpha != "none":
-        colour[band[..., layout.color_channels] == 0] = np.nan
-    return np.clip(colour, 0, 1)
+        colour = np.where(band[..., layout.color_channels, None] > 0, colour, np.float32(np.nan))
+    return colour

@@ -35,7 +35,9 @@ def steepness(dof: float) -> float:
     """E[x | x < 1] of a mean-one chi-square variable with so many degrees of freedom."""
     half = dof / 2
     term = total = 1.0
-    for n in range(1, 20 + int(6 * math.sqrt(half))):  # the series of the incomplete gamma function at its mean
+    for n in range(
+        1, 20 + int(6 * math.sqrt(half))
+    ):  # the series of the incomplete gamma function at its mean
         term *= half / (half + n)
         total += term
     # Both terms carry the factor half**half * exp(-half) / gamma(half + 1), which cancels.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from scanmend.measure import floor
-from scanmend.measure.patches import COSINE, DOF, OMEGA2, RINGS, SIDE
+from scanmend.measure.patches import COSINE, DOF, OMEGA2, RINGS, SIDE, independent
 
 if TYPE_CHECKING:
     from scanmend.image import Array, FloatArray
@@ -34,11 +34,11 @@ _JUDGED = slice(2, RINGS)  # rings 0 and 1 hold gradients
 _CAP = 20.0  # one textured ring counts no more than this, so that order stays by all rings
 # Share of calm windows at the lower edge that texture alone reaches, and that only noise reaches,
 # by ring: the fewer the coefficients, the more alike the two look.
-_SEEN = (np.repeat((0.12, 0.05), (5, 3)), np.repeat((0.35, 0.18), (5, 3)))
+_SEEN = (np.repeat((0.10, 0.05), (5, 3)), np.repeat((0.28, 0.18), (5, 3)))
 _FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as detail is
 _UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
 _MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
-_STIFF = (1e-4, 0.02, 0.02)  # holds the tone curve level and straight where little noise was seen
+_STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more the less noise was seen
 _TINY = 1e-12
 
 
@@ -52,10 +52,10 @@ class Level(NamedTuple):
 
 
 class _Spectrum(NamedTuple):
-    """level, share: (planes, RINGS), the lower edges and the share of calm windows there."""
+    """By plane and ring: the noise power found; in [0, 1], how certain it is that this was noise."""
 
     level: Array
-    share: Array
+    certain: Array
 
 
 def estimate(patches: Patches, step: float) -> Level | None:
@@ -71,14 +71,15 @@ def estimate(patches: Patches, step: float) -> Level | None:
         return Level(0.0, (), 0.0, 0.0)
     bins = _tone_bins(patches.tone)
     relative: Array = np.ones(bins.max() + 1)
-    for _ in range(_ROUNDS):
-        energy = patches.energy / relative[bins][:, None, None]
-        spectrum = _spectrum(energy, bins)
-        relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
-        relative /= relative[bins].mean()
-    energy = patches.energy / relative[bins][:, None, None]
-    power = _power(_spectrum(energy, bins), step**2 / 12)
-    return _level(power, patches.tone, bins, relative)
+    decay = 0.0
+    for last in (*[False] * _ROUNDS, True):
+        energy = patches.energy / relative.astype(np.float32)[bins][:, None, None]
+        spectrum = _spectrum(energy, bins, independent(decay), step**2 / 12)
+        decay = _decay(spectrum)
+        if not last:
+            relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
+            relative /= relative[bins].mean()
+    return _level(_power(spectrum, decay), patches.tone, bins, relative)
 
 
 def _tone_bins(tone: FloatArray) -> Array:
@@ -88,23 +89,26 @@ def _tone_bins(tone: FloatArray) -> Array:
     return np.unique(bins, return_inverse=True)[1]
 
 
-def _spectrum(energy: FloatArray, bins: Array) -> _Spectrum:
+def _spectrum(energy: FloatArray, bins: Array, dof: FloatArray, rounding: float) -> _Spectrum:
     planes = energy.shape[1]
-    cells = [(plane, ring) for plane in range(planes) for ring in range(RINGS)]
-    rough = np.array([floor.find(energy[:, plane, ring], DOF[ring]).level for plane, ring in cells])
+    cells = [(plane, ring, float(dof[ring])) for plane in range(planes) for ring in range(RINGS)]
+    rough = np.array([floor.find(energy[:, plane, ring], free).level for plane, ring, free in cells])
     ratio = np.minimum(energy / np.maximum(rough, _TINY).reshape(planes, RINGS).astype(np.float32), _CAP)
     restless = _restless(ratio)
     edges = [
-        floor.find(energy[_calm(restless[:, plane] - ratio[:, plane, ring], bins), plane, ring], DOF[ring])
-        for plane, ring in cells
+        floor.find(energy[_calm(restless[:, plane] - ratio[:, plane, ring], bins), plane, ring], free)
+        for plane, ring, free in cells
     ]
-    return _Spectrum(*(np.array(side).reshape(planes, RINGS) for side in zip(*edges, strict=True)))
+    level, share = (np.array(side).reshape(planes, RINGS) for side in zip(*edges, strict=True))
+    level = np.maximum(level - rounding, _TINY)
+    return _Spectrum(level, _certainty(level, share))
 
 
 def _restless(ratio: FloatArray) -> FloatArray:
     """(n, planes): how much each window holds beyond noise, in its plane fully and in the others by half."""
     own = ratio[:, :, 1:].sum(2)
-    return own + (own.sum(1, keepdims=True) - own) / 2
+    result: FloatArray = own + (own.sum(1, keepdims=True) - own) / 2
+    return result
 
 
 def _calm(score: FloatArray, bins: Array) -> Array:
@@ -112,13 +116,13 @@ def _calm(score: FloatArray, bins: Array) -> Array:
     order = np.lexsort((score, bins))
     size = np.bincount(bins)
     rank = np.arange(len(bins)) - np.repeat(np.cumsum(size) - size, size)
-    return order[rank < np.maximum(_CALM * size, _FEWEST)[bins[order]]]
+    calmest: Array = order[rank < np.maximum(_CALM * size, _FEWEST)[bins[order]]]
+    return calmest
 
 
 def _by_tone(energy: FloatArray, spectrum: _Spectrum, tone: FloatArray, bins: Array) -> Array:
     """Noise energy of each tone bin against the whole, from the rings that hold most of the noise seen."""
-    level = np.maximum(spectrum.level, _TINY)
-    certain = _certainty(level, spectrum.share)
+    level, certain = spectrum
     part = certain * level * DOF
     weight = certain * DOF * (part >= _MINOR * part.max())
     dof = weight.sum()
@@ -126,30 +130,33 @@ def _by_tone(energy: FloatArray, spectrum: _Spectrum, tone: FloatArray, bins: Ar
     if count == 1 or dof < DOF[_JUDGED.start] / 2:
         return np.ones(count)
     whitened = energy.reshape(len(energy), -1) @ (weight / level).astype(np.float32).ravel() / dof
-    edges = [floor.find(whitened[bins == index], float(dof)) for index in range(count)]
+    # Windows chosen by the very energies judged read low, but alike in every bin.
+    restless = _restless(np.minimum(energy / level.astype(np.float32), _CAP))[:, 0]
+    calm = _calm(restless, bins)
+    edges = [floor.find(whitened[calm[bins[calm] == index]], float(dof)) for index in range(count)]
     found, share = (np.array(side) for side in zip(*edges, strict=True))
     middles = np.bincount(bins, tone) / np.bincount(bins)
-    return np.exp(_parabola(middles, np.log(np.maximum(found, _TINY)), np.clip(share - 0.04, 1e-3, 0.3)))
+    return np.exp(_parabola(middles, np.log(np.maximum(found, _TINY)), np.clip(share - 0.04, 1e-3, 0.3), dof))
 
 
-def _parabola(x: Array, y: Array, weight: Array) -> Array:
+def _parabola(x: Array, y: Array, weight: Array, dof: float) -> Array:
     """A smooth curve through the lower points of y: texture only ever lifts a bin."""
-    x = x - 0.5
+    x = (x - x.mean()) / (x.std() + _TINY)
+    stiff = np.diag(_STIFF) * (4 / dof + 0.01)
     basis = np.stack([np.ones_like(x), x, x**2], 1)
     robust = np.ones_like(x)
     fit = np.full_like(y, np.median(y))
     for _ in range(6):
         scaled = basis * (weight * robust)[:, None]
-        fit = basis @ np.linalg.solve(basis.T @ scaled + np.diag(_STIFF), scaled.T @ y)
+        fit = basis @ np.linalg.solve(basis.T @ scaled + stiff, scaled.T @ y)
         robust = 1 / (1 + (np.maximum(y - fit, 0) / 0.2) ** 2)
-    return np.clip(fit, y.min(), y.max())
+    curve: Array = np.clip(fit, y.min(), y.max())
+    return curve
 
 
-def _power(spectrum: _Spectrum, rounding: float) -> Array:
+def _power(spectrum: _Spectrum, decay: float) -> Array:
     """(planes, RINGS): the noise power in every ring, also where texture hides it."""
-    level = np.maximum(spectrum.level - rounding, _TINY)
-    certain = _certainty(level, spectrum.share)
-    decay = _decay(level, certain)
+    level, certain = spectrum
     power = np.array([_plane_power(*row, decay) for row in zip(level, certain, strict=True)])
     trust = certain.max(1, keepdims=True)
     bound = np.minimum(power, level[:, _JUDGED].min(1, keepdims=True) * _UNSEEN)
@@ -157,9 +164,9 @@ def _power(spectrum: _Spectrum, rounding: float) -> Array:
 
 
 def _certainty(level: Array, share: Array) -> Array:
-    """(planes, RINGS) in [0, 1]: that noise was seen, by the share of windows at the lower edge or by a flat top.
+    """(planes, RINGS) in [0, 1]: that noise was seen, by the share of windows at the edge or by a flat top.
 
-    Lenses, prints and scanners leave no detail whose power is the same in the highest rings; white noise has it.
+    Lenses, prints and scanners leave no detail of equal power in the highest rings; white noise has it.
     """
     low, high = _SEEN
     certain = np.clip((share - low) / (high - low), 0, 1)
@@ -167,12 +174,13 @@ def _certainty(level: Array, share: Array) -> Array:
     flat = np.clip((_FLAT[1] - level[:, 5:7] / level[:, 7:]) / (_FLAT[1] - _FLAT[0]), 0, 1)
     both = flat.min(1)
     certain[:, 5:] = np.maximum(certain[:, 5:], np.stack([both, flat[:, 1], flat[:, 1]], 1))
-    return certain
+    return np.asarray(certain)
 
 
-def _decay(level: Array, certain: Array) -> float:
+def _decay(spectrum: _Spectrum) -> float:
     """The s squared of exp(-s^2 omega^2), the spectrum of white noise blurred by a Gaussian of s pixels."""
-    weight = certain * DOF * level / level[:, _JUDGED].max(1, keepdims=True) + _TINY
+    level, certain = spectrum
+    weight = certain * DOF * level / level[:, _JUDGED].max() + _TINY
     total = weight.sum(1, keepdims=True)
     x = OMEGA2 - (weight @ OMEGA2)[:, None] / total
     y = np.log(level) - (weight * np.log(level)).sum(1, keepdims=True) / total

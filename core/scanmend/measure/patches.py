@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scanmend.image import Array, FloatArray
+    from scanmend.image import FloatArray
 
 SIDE = 16
 """Pixels on a window's side; at 8, grain of 1.6 px would hide half its variance in the window's plane."""
@@ -40,7 +40,14 @@ def _dct_matrix() -> FloatArray:
     frequency, position = np.mgrid[:SIDE, :SIDE]
     matrix = np.sqrt(2 / SIDE) * np.cos(np.pi * (2 * position + 1) * frequency / (2 * SIDE))
     matrix[0] = np.sqrt(1 / SIDE)
-    return matrix.astype(np.float32)
+    result: FloatArray = matrix.astype(np.float32)
+    return result
+
+
+def _squared_frequencies() -> FloatArray:
+    down, across = (np.pi / SIDE * index.ravel() for index in np.mgrid[:SIDE, :SIDE])
+    result: FloatArray = (down**2 + across**2).astype(np.float32)
+    return result
 
 
 def _ring_tables() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -78,6 +85,17 @@ class Patches:
     @property
     def count(self) -> int:
         return len(self.tone)
+
+
+def independent(decay: float) -> FloatArray:
+    """(RINGS,): how many equal coefficients would vary as those of each ring do.
+
+    Args:
+        decay: the noise falls off as exp(-decay * omega^2) also within a ring.
+    """
+    fall = np.exp(-decay * _squared_frequencies())[:, None] * (_RING_MEANS > 0)
+    fall /= fall.max(0)
+    return np.asarray(fall.sum(0) ** 2 / (fall**2).sum(0), np.float32)
 
 
 def join(parts: Sequence[Patches], planes: int) -> Patches:
@@ -119,4 +137,5 @@ def _ring_energy(blocks: FloatArray) -> FloatArray:
     spectrum = spectrum.reshape(count, channels, SIDE * SIDE)
     if channels == len(_OPPONENT):
         spectrum = _OPPONENT @ spectrum
-    return np.square(spectrum) @ _RING_MEANS
+    energy: FloatArray = np.square(spectrum) @ _RING_MEANS
+    return energy
