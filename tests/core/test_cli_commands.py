@@ -29,7 +29,7 @@ def scanmend(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
         env={**ENVIRONMENT, "XDG_CONFIG_HOME": str(folder / "config"), **environment},
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

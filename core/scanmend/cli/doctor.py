@@ -125,7 +125,7 @@ def _openvino() -> Iterator[Check]:
         how = "not installed; optional: pip install 'scanmend[openvino]' makes Intel processors faster"
         yield Check("OpenVINO", True, how)
     else:
-        yield Check("OpenVINO", True, f"{version('openvino')}; --backend openvino uses it")
+        yield Check("OpenVINO", True, f"{version('openvino')}; --backend torch does without it")
 
 
 def _temporary_folder() -> Iterator[Check]:
