@@ -261,9 +261,8 @@ def _examine_page(page: Page, profile: Profile, cards: tuple[Card, ...]) -> Page
 
 
 def _neutral(report: PageReport) -> bool:
-    """Whether the page, or its noise at least, has no colour: a grey scan stored as RGB, say."""
-    facts = report.facts
-    return facts is not None and (facts.grey or (facts.noise.windows > 0 and facts.noise.chroma < 0.02))
+    """Whether the page has no colour, in one channel or in three equal ones."""
+    return report.facts is not None and report.facts.grey
 
 
 # --- doing ---------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Facts:
     Attributes:
         height, width: pixels of the stored grid.
         bits: significant bits of a sample.
-        grey: whether the page has one colour channel.
+        grey: whether the page has one colour channel, or equal ones wherever it was looked at.
         noise: the noise of the page.
         jpeg_quality: libjpeg's scale, for data that has been through JPEG; None otherwise.
     """
@@ -81,12 +81,13 @@ def measure(page: Page, *, windows: int = 20_000) -> Facts:
         DamagedFile: the page cannot be decoded where it was read.
     """
     layout = page.layout
+    sites = list(_page_sites(page, windows))
     return Facts(
         height=layout.height,
         width=layout.width,
         bits=layout.bits,
-        grey=layout.color_channels == 1,
-        noise=_judge(_page_sites(page, windows)),
+        grey=all(_is_neutral(site) for site in sites),
+        noise=_judge(sites),
         jpeg_quality=page.jpeg_quality,
     )
 
@@ -113,6 +114,10 @@ def _page_sites(page: Page, windows: int) -> Iterator[FloatArray]:
         band = page.read(top, bottom)
         for left, right in spans:
             yield _to_display(band[:, left:right], layout)
+
+
+def _is_neutral(site: FloatArray) -> bool:
+    return bool(np.array_equal(site[..., 1:], site[..., :-1], equal_nan=True))
 
 
 def _judge(sites: Iterable[FloatArray]) -> NoiseFacts:
