@@ -39,6 +39,7 @@ _FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as
 _UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
 _MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
 _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more the less noise was seen
+_NOTHING = 1e-4  # sigma below a fortieth of an 8-bit step
 _TINY = 1e-12
 
 
@@ -160,7 +161,7 @@ def _power(spectrum: _Spectrum, decay: float) -> Array:
     power = np.array([_plane_power(*row, decay) for row in zip(level, certain, strict=True)])
     trust = certain.max(1, keepdims=True)
     bound = np.minimum(power, level[:, _JUDGED].min(1, keepdims=True) * _UNSEEN)
-    return trust * power + (1 - trust) * bound
+    return np.asarray(trust * power + (1 - trust) * bound)
 
 
 def _certainty(level: Array, share: Array) -> Array:
@@ -200,10 +201,12 @@ def _plane_power(level: Array, certain: Array, decay: float) -> Array:
 def _level(power: Array, tone: FloatArray, bins: Array, relative: Array) -> Level:
     variance = power @ DOF / SIDE**2
     total = float(variance.mean())
+    if total < _NOTHING**2:
+        return Level(0.0, (), 0.0, 0.0)
     # The DCT continues a window by reflection, which adds its border pixels to the lag-1 product.
     product = float((power @ (DOF * COSINE)).mean() / SIDE**2)
-    correlation = (SIDE * product / max(total, _TINY) - 1) / (SIDE - 1)
+    correlation = (SIDE * product / total - 1) / (SIDE - 1)
     tones = np.bincount(bins, tone) / np.bincount(bins)
     curve = tuple((float(t), float(np.sqrt(total * r))) for t, r in zip(tones, relative, strict=True))
-    chroma = float(np.sqrt(variance[1:].mean() / variance[0])) if len(variance) == 3 else 0.0
+    chroma = float(np.sqrt(variance[1:].mean() / (variance[0] + _NOTHING**2))) if len(variance) == 3 else 0.0
     return Level(total**0.5, curve, float(np.clip(correlation, 0.0, 0.99)), chroma)
