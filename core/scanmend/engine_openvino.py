@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
-import openvino
-import torch
-from torch import Tensor, nn
+# OpenVINO's tools report their use over the network unless their telemetry package is missing.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
-from scanmend.cards import Card
+import openvino  # noqa: E402 - only now
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from scanmend.cards import Card  # noqa: E402
 
 
 class OpenVinoNetwork:

@@ -54,6 +54,8 @@ def load(folders: list[Path], *, held_out_sources: int = 8, least: int = 160) ->
         pictures = list(pool.map(_decode, files))
     held = _held_out([file.stem for file in files], held_out_sources)
     usable = [(file.stem, x) for file, x in zip(files, pictures, strict=True) if min(x.shape[1:]) >= least]
+    if not usable:
+        raise FileNotFoundError(f"all pictures there have a side under {least} pixels")
     return Pictures(
         train=tuple(x for stem, x in usable if _source(stem) not in held),
         held_out=tuple(x for stem, x in usable if _source(stem) in held),
