@@ -240,8 +240,7 @@ def test_single_settings_change_what_they_name_and_nothing_else() -> None:
         ("noise.strength=", "not empty"),
         (
             "noise=1",
-            "noise is a group of settings (it holds noise.strength, noise.model, noise.keep_grain "
-            "and noise.level)",
+            "noise is a group of settings (it holds noise.strength, noise.model, noise.keep_grain and",
         ),
         ("blur.strength=1", "blur.strength is not a setting (there are scanmend, noise, quality and output)"),
         ("name=x", "did you mean output.name?"),
