@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from scanmend.measure import floor
-from scanmend.measure.patches import COSINE, DOF, OMEGA2, RINGS, SIDE, independent
+from scanmend.measure.patches import COSINE, DOF, OMEGA2, RINGS, SIDE, independent, unevenness
 
 if TYPE_CHECKING:
     from scanmend.image import Array, FloatArray
@@ -35,6 +35,7 @@ _CAP = 20.0  # one textured ring counts no more than this, so that order stays b
 # Share of calm windows at the lower edge that texture alone reaches, and that only noise reaches,
 # by ring: the fewer the coefficients, the more alike the two look.
 _SEEN = (np.repeat((0.10, 0.05), (5, 3)), np.repeat((0.28, 0.18), (5, 3)))
+_SCREEN = (1.8, 2.3)  # uneven as edges make even photographs; as only a screen or a weave does
 _FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as detail is
 _UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
 _MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
@@ -72,10 +73,11 @@ def estimate(patches: Patches, step: float) -> Level | None:
         return Level(0.0, (), 0.0, 0.0)
     bins = _tone_bins(patches.tone)
     relative: Array = np.ones(bins.max() + 1)
+    seen = _unscreened(unevenness(patches.profile))
     decay = 0.0
     for last in (*[False] * _ROUNDS, True):
         energy = patches.energy / relative.astype(np.float32)[bins][:, None, None]
-        spectrum = _spectrum(energy, bins, independent(decay), step**2 / 12)
+        spectrum = _spectrum(energy, seen, bins, independent(decay), step**2 / 12)
         decay = _decay(spectrum)
         if not last:
             relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
@@ -90,19 +92,27 @@ def _tone_bins(tone: FloatArray) -> Array:
     return np.unique(bins, return_inverse=True)[1]
 
 
-def _spectrum(energy: FloatArray, bins: Array, dof: FloatArray, rounding: float) -> _Spectrum:
+def _spectrum(energy: FloatArray, seen: Array, bins: Array, dof: FloatArray, rounding: float) -> _Spectrum:
     planes = energy.shape[1]
-    cells = [(plane, ring, float(dof[ring])) for plane in range(planes) for ring in range(RINGS)]
-    rough = np.array([floor.find(energy[:, plane, ring], free).level for plane, ring, free in cells])
-    ratio = np.minimum(energy / np.maximum(rough, _TINY).reshape(planes, RINGS).astype(np.float32), _CAP)
+    rough = np.zeros((planes, RINGS))
+    for plane, ring in np.ndindex(planes, RINGS):
+        rough[plane, ring] = floor.find(energy[:, plane, ring], float(dof[ring])).level
+    ratio = np.minimum(energy / np.maximum(rough, _TINY).astype(np.float32), _CAP)
     restless = _restless(ratio)
-    edges = [
-        floor.find(energy[_calm(restless[:, plane] - ratio[:, plane, ring], bins), plane, ring], free)
-        for plane, ring, free in cells
-    ]
-    level, share = (np.array(side).reshape(planes, RINGS) for side in zip(*edges, strict=True))
+    level, share = np.zeros((2, planes, RINGS))
+    for plane, ring in np.ndindex(planes, RINGS):
+        calm = _calm(restless[:, plane] - ratio[:, plane, ring], bins)
+        level[plane, ring], share[plane, ring] = floor.find(energy[calm, plane, ring], float(dof[ring]))
     level = np.maximum(level - rounding, _TINY)
-    return _Spectrum(level, _certainty(level, share))
+    return _Spectrum(level, _certainty(level, share) * seen)
+
+
+def _unscreened(uneven: Array) -> Array:
+    """(planes, RINGS) in [0, 1]: 0 in and beside rings that hold a halftone screen."""
+    padded = np.pad(uneven[:, _JUDGED.start :], ((0, 0), (1, 2)), constant_values=1.0)
+    beside = np.lib.stride_tricks.sliding_window_view(padded, 4, axis=1).max(2)
+    passed = np.clip((_SCREEN[1] - beside) / (_SCREEN[1] - _SCREEN[0]), 0, 1)
+    return np.concatenate([np.zeros_like(uneven[:, : _JUDGED.start]), passed], 1)
 
 
 def _restless(ratio: FloatArray) -> FloatArray:
@@ -185,7 +195,7 @@ def _decay(spectrum: _Spectrum) -> float:
     total = weight.sum(1, keepdims=True)
     x = OMEGA2 - (weight @ OMEGA2)[:, None] / total
     y = np.log(level) - (weight * np.log(level)).sum(1, keepdims=True) / total
-    slope = (weight * x * y).sum() / ((weight * x * x).sum() + _TINY)
+    slope = (weight * x * y).sum() / ((weight * x * x).sum() + 0.02)  # one ring alone has no slope
     return float(np.clip(-slope, 0.0, 3.0))
 
 

@@ -52,14 +52,14 @@ def _squared_frequencies() -> FloatArray:
 
 def _ring_tables() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     down, across = (np.pi / SIDE * index.ravel() for index in np.mgrid[:SIDE, :SIDE])
-    ring = np.digitize(np.hypot(down, across) * SIDE / np.pi, _EDGES) - 1
-    count = np.bincount(ring)
-    means = np.eye(RINGS)[ring] / count
+    count = np.bincount(_RING)
+    means = np.eye(RINGS)[_RING] / count
     tables = (count, means, (down**2 + across**2) @ means, (np.cos(down) + np.cos(across)) / 2 @ means)
     return tuple(table.astype(np.float32) for table in tables)  # type: ignore[return-value]
 
 
 _DCT = _dct_matrix()
+_RING = np.digitize(np.sqrt(_squared_frequencies()) * SIDE / np.pi, _EDGES) - 1
 DOF, _RING_MEANS, OMEGA2, COSINE = _ring_tables()
 # DOF: coefficients in each ring. OMEGA2: their mean squared angular frequency, in radians per pixel
 # squared. COSINE: the mean cosine of the angular frequency along one axis, for the lag-1 product.
@@ -74,11 +74,14 @@ class Patches:
             range squared; for white noise its expectation is the variance in every ring.
             Planes are luminance and two opponents in an orthonormal basis for three
             channels, else the channels themselves.
+        profile: (planes, SIDE * SIDE) mean over all windows of each coefficient's power
+            against that of its ring.
         tone: (n,) mean over pixels and channels.
         constant: how many further windows have no noise at all, not even a rounding step.
     """
 
     energy: FloatArray
+    profile: FloatArray
     tone: FloatArray
     constant: int
 
@@ -98,11 +101,29 @@ def independent(decay: float) -> FloatArray:
     return np.asarray(fall.sum(0) ** 2 / (fall**2).sum(0), np.float32)
 
 
+def unevenness(profile: FloatArray) -> FloatArray:
+    """(planes, RINGS): how unevenly power lies within a ring, its fall with frequency set aside.
+
+    1 where evenly, as for any noise that is alike in all directions; up to the size of the
+    ring where one coefficient holds all of it, as for a halftone screen or a woven cloth.
+
+    Args:
+        profile: as `Patches` has it.
+    """
+    logs = np.log(np.maximum(profile, 1e-6))
+    x = _squared_frequencies() - OMEGA2[_RING]
+    slope = (logs * x) @ _RING_MEANS / (x**2 @ _RING_MEANS)
+    level = np.exp(logs - slope[:, _RING] * x)
+    return np.asarray(level**2 @ _RING_MEANS / (level @ _RING_MEANS) ** 2, np.float32)
+
+
 def join(parts: Sequence[Patches], planes: int) -> Patches:
     """All patches of several pictures or windows as one set."""
     empty = np.zeros((0, planes, RINGS), np.float32)
+    profile = sum((part.count * part.profile for part in parts), np.zeros((planes, SIDE * SIDE)))
     return Patches(
         energy=np.concatenate([empty, *(part.energy for part in parts)]),
+        profile=np.asarray(profile / max(1, sum(part.count for part in parts)), np.float32),
         tone=np.concatenate([empty[:, 0, 0], *(part.tone for part in parts)]),
         constant=sum(part.constant for part in parts),
     )
@@ -127,15 +148,15 @@ def cut(pixels: FloatArray, stride: int, step: float) -> Patches:
     constant = whole & (spread <= max(1.01 * step, 1e-6))
     kept = whole & ~constant
     blocks, clipped = blocks[kept], clipped[kept]
-    energy = _ring_energy(blocks) / (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
-    return Patches(energy=energy, tone=blocks.mean((1, 2, 3)), constant=int(constant.sum()))
+    squares = np.square(_spectrum(blocks))
+    energy = squares @ _RING_MEANS
+    profile = (squares / np.maximum(energy, 1e-12)[..., _RING]).sum(0) / max(1, len(squares))
+    energy /= (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
+    return Patches(energy=energy, profile=profile, tone=blocks.mean((1, 2, 3)), constant=int(constant.sum()))
 
 
-def _ring_energy(blocks: FloatArray) -> FloatArray:
+def _spectrum(blocks: FloatArray) -> FloatArray:
     count, channels = blocks.shape[:2]
-    spectrum = (blocks @ _DCT.T).swapaxes(2, 3) @ _DCT.T
+    spectrum: FloatArray = (blocks @ _DCT.T).swapaxes(2, 3) @ _DCT.T
     spectrum = spectrum.reshape(count, channels, SIDE * SIDE)
-    if channels == len(_OPPONENT):
-        spectrum = _OPPONENT @ spectrum
-    energy: FloatArray = np.square(spectrum) @ _RING_MEANS
-    return energy
+    return _OPPONENT @ spectrum if channels == len(_OPPONENT) else spectrum
