@@ -83,7 +83,7 @@ def wavelet(pixels: Pixels) -> float:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(estimate_sigma(pixels, channel_axis=2, average_sigmas=True))
+        return float(estimate_sigma(pixels, channel_axis=2, average_sigmas=True))  # type: ignore[no-untyped-call]
 
 
 BASELINES: dict[str, Callable[[Pixels], float]] = {"Immerkaer": immerkaer, "wavelet MAD": wavelet}
@@ -103,7 +103,7 @@ def as_file(pixels: Pixels, quality: int | None) -> Pixels:
         buffer = io.BytesIO()
         Image.fromarray(samples).save(buffer, "JPEG", quality=quality)
         samples = np.asarray(Image.open(buffer))
-    return (samples / np.float32(255)).astype(np.float32)
+    return np.asarray(samples / np.float32(255), np.float32)
 
 
 def errors(
@@ -113,7 +113,7 @@ def errors(
     by_row: dict[str, list[tuple[float, ...]]] = {row: [] for row in ROWS}
     clean_sigmas, correlations = [], []
     for place, path in enumerate(paths):
-        clean = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
+        clean: Pixels = np.asarray(Image.open(path).convert("RGB"), np.float32) / np.float32(255)
         clean_sigmas.append(tuple(sigma * 255 for sigma in sigmas(clean)[0]))
         for row, (noise, quality) in ROWS.items():
             drawn = noise(np.random.default_rng(place), clean)

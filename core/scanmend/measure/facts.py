@@ -127,7 +127,9 @@ def _judge(sites: Iterable[FloatArray]) -> NoiseFacts:
     step = min(sampling.rounding_step(site) for site in held)
     patches = join([sampling.cut(site, step) for site in held], held[0].shape[2])
     level = noise.estimate(patches, step)
-    return NoiseFacts(*level, windows=patches.count + patches.constant) if level else UNKNOWN
+    return (
+        NoiseFacts(*level, windows=patches.count + patches.constant + patches.bordering) if level else UNKNOWN
+    )
 
 
 def _to_display(band: Array, layout: Layout) -> FloatArray:

@@ -67,9 +67,10 @@ def estimate(patches: Patches, step: float) -> Level | None:
         patches: windows of one picture.
         step: rounding step of the samples, whose noise (step squared / 12) is taken off.
     """
-    if patches.count + patches.constant < _FEWEST:
+    if patches.count + patches.constant + patches.bordering < _FEWEST:
         return None
-    if patches.count < _FEWEST:
+    # Areas without noise all over the picture, and not only around it, are those of a drawing or of print.
+    if patches.count < max(_FEWEST, patches.bordering):
         return Level(0.0, (), 0.0, 0.0)
     bins = _tone_bins(patches.tone)
     relative: Array = np.ones(bins.max() + 1)

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scanmend.image import FloatArray
+    from scanmend.image import Array, FloatArray
 
 SIDE = 16
 """Pixels on a window's side; at 8, grain of 1.6 px would hide half its variance in the window's plane."""
@@ -78,12 +78,14 @@ class Patches:
             against that of its ring.
         tone: (n,) mean over pixels and channels.
         constant: how many further windows have no noise at all, not even a rounding step.
+        bordering: how many further windows reach into such an area.
     """
 
     energy: FloatArray
     profile: FloatArray
     tone: FloatArray
     constant: int
+    bordering: int
 
     @property
     def count(self) -> int:
@@ -126,14 +128,16 @@ def join(parts: Sequence[Patches], planes: int) -> Patches:
         profile=np.asarray(profile / max(1, sum(part.count for part in parts)), np.float32),
         tone=np.concatenate([empty[:, 0, 0], *(part.tone for part in parts)]),
         constant=sum(part.constant for part in parts),
+        bordering=sum(part.bordering for part in parts),
     )
 
 
 def cut(pixels: FloatArray, stride: int, step: float) -> Patches:
     """Cuts a picture into overlapping windows and measures each.
 
-    Saturated windows are left out, as clipping has taken their noise away; windows with a
-    few clipped pixels have their energy corrected for it.
+    Saturated windows are left out, as clipping has taken their noise away, and so are windows
+    that reach into a border without noise; windows with a few clipped pixels have their
+    energy corrected for it.
 
     Args:
         pixels: (H, W, C) in [0, 1]; NaN marks pixels that must not count.
@@ -146,13 +150,26 @@ def cut(pixels: FloatArray, stride: int, step: float) -> Patches:
     spread = np.ptp(blocks, axis=(2, 3)).max(1)
     whole = np.isfinite(spread) & (clipped.max(1) < _CLIP_LIMIT)
     constant = whole & (spread <= max(1.01 * step, 1e-6))
-    kept = whole & ~constant
+    bordering = whole & ~constant & _half_empty(blocks)
+    kept = whole & ~constant & ~bordering
     blocks, clipped = blocks[kept], clipped[kept]
     squares = np.square(_spectrum(blocks))
     energy = squares @ _RING_MEANS
     profile = (squares / np.maximum(energy, 1e-12)[..., _RING]).sum(0) / max(1, len(squares))
     energy /= (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
-    return Patches(energy=energy, profile=profile, tone=blocks.mean((1, 2, 3)), constant=int(constant.sum()))
+    return Patches(
+        energy=energy,
+        profile=profile,
+        tone=blocks.mean((1, 2, 3)),
+        constant=int(constant.sum()),
+        bordering=int(bordering.sum()),
+    )
+
+
+def _half_empty(blocks: FloatArray) -> Array:
+    """Windows that reach into a mount, a frame or a filled border: one outer line is all of one colour."""
+    lines = np.stack([blocks[..., 0, :], blocks[..., -1, :], blocks[..., 0], blocks[..., -1]], 2)
+    return np.asarray((np.ptp(lines, axis=3).max(1) == 0).any(1))
 
 
 def _spectrum(blocks: FloatArray) -> FloatArray:
