@@ -35,8 +35,8 @@ from scanmend.errors import EngineError, ModelError, OutOfMemory
 from scanmend.image import FloatArray
 from scanmend.plan import Step
 
-TILE = 512
-"""Side of a tile in pixels, halo included: larger ones wait for memory, smaller ones repeat the halo."""
+TILE = 768
+"""Side of a tile in pixels, halo included: smaller ones repeat the halo, larger ones gain nothing more."""
 OVERLAP = 16
 """Pixels over which neighbouring tiles fade into each other."""
 _SMALLEST_TILE = 96
