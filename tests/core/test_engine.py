@@ -66,7 +66,7 @@ def test_any_size_comes_back_in_its_own_size(size: tuple[int, int]) -> None:
     assert restored(scene(*size)).shape == (*size, 3)
 
 
-def test_tiles_give_the_whole_picture_within_a_tenth_of_a_grey_level(card: Card) -> None:
+def test_tiles_give_the_whole_picture_within_a_quarter_of_a_grey_level(card: Card) -> None:
     window = scene(320, 480)
     exact = TorchNetwork(engine.load_network(card), FLOAT32)
     runner = Engine("cpu", backend="torch", tile=160).runner([step()], cards.installed(), grey=False)
@@ -77,7 +77,7 @@ def test_tiles_give_the_whole_picture_within_a_tenth_of_a_grey_level(card: Card)
         whole = exact(engine._condition(planes, step()))[0].permute(1, 2, 0).numpy()
     tiled = runner.band(window)
 
-    assert np.abs(tiled - whole).max() * 255 < 0.1
+    assert np.abs(tiled - whole).max() * 255 < 0.25
 
 
 def test_reduced_precision_stays_close_to_float32(card: Card) -> None:
