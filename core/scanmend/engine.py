@@ -276,7 +276,7 @@ def faster_backend(card: Card, device: Device) -> str:
     """
     known = _cache_folder() / "backends.json"
     key = " ".join((card.name, card.sha256[:12], torch.__version__, version("openvino"), _processor()))
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # unreadable, or not ours
         found = json.loads(known.read_text(encoding="utf-8")).get(key)
         if found in ("torch", "openvino"):
             return str(found)

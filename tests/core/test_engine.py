@@ -1,8 +1,10 @@
 """The engine on the network that is shipped, and on networks that fail on purpose."""
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +106,36 @@ def test_openvino_agrees_with_torch(card: Card) -> None:
     runner._steps = [(step(), card, exact)]
 
     assert psnr(result, runner.band(window)) > 50
+
+
+def test_the_faster_backend_is_timed_once_and_remembered(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    device = engine.choose_device("cpu")
+
+    found = engine.faster_backend(card, device)
+    known = json.loads((tmp_path / "scanmend" / "backends.json").read_text())
+    (key,) = known
+    other = "torch" if found == "openvino" else "openvino"
+    (tmp_path / "scanmend" / "backends.json").write_text(json.dumps({key: other}))
+
+    assert known[key] == found
+    assert engine.faster_backend(card, device) == other
+
+
+def test_a_damaged_memory_of_the_faster_backend_is_written_anew(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "scanmend").mkdir()
+    (tmp_path / "scanmend" / "backends.json").write_text("[1, 2")
+
+    assert engine.faster_backend(card, engine.choose_device("cpu")) in ("torch", "openvino")
 
 
 def test_strength_is_continuous_and_monotone_from_the_identity_to_the_full_change() -> None:

@@ -122,10 +122,25 @@ def _models() -> Iterator[Check]:
 
 def _openvino() -> Iterator[Check]:
     if importlib.util.find_spec("openvino") is None:
-        how = "not installed; optional: pip install 'scanmend[openvino]' makes Intel processors faster"
+        how = "not installed; optional: pip install 'scanmend[openvino]' may run faster on a processor"
         yield Check("OpenVINO", True, how)
-    else:
-        yield Check("OpenVINO", True, f"{version('openvino')}; --backend torch does without it")
+        return
+    try:
+        yield Check("OpenVINO", True, f"{version('openvino')}; {_backends()}")
+    except (ScanmendError, ImportError, OSError, RuntimeError) as error:
+        yield Check("OpenVINO", False, f"it does not run the networks: {error}", "choose --backend torch")
+
+
+def _backends() -> str:
+    """What auto takes for each model; timed on this processor the first time."""
+    from scanmend import cards  # noqa: PLC0415 - with the other checks' imports
+    from scanmend.engine import choose_device, faster_backend  # noqa: PLC0415
+
+    device = choose_device()
+    if device.name != "cpu":
+        return f"not used, as {device.name} runs the networks"
+    sound = [card for card in cards.installed() if problem(card) is None]
+    return ", ".join(f"{faster_backend(card, device)} is the faster for {card.name}" for card in sound)
 
 
 def _temporary_folder() -> Iterator[Check]:
