@@ -42,7 +42,7 @@ _EXTENSIONS: Mapping[str, str] = {
     "bmp": ".bmp",
 }
 _EIGHT_BIT_ONLY = ("jpeg", "webp", "bmp")
-_BAND_BYTES = 48 * 2**20
+_BAND_BYTES = 224 * 2**20
 """Most bytes of a band's float32 picture: a wide page gets lower bands."""
 
 
