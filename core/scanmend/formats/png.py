@@ -161,12 +161,26 @@ class PngFile(ScanFile):
             raise self._damage(found.damage, self._readable([*ranges, found.rest]))
         if not ranges:
             raise self._damage("it holds no picture data")
+        broken = [part.offset for part in self._chunks if part.name == b"IDAT" and not part.sound]
+        if broken and not self._intact(ranges):
+            what = f"the checksum of its IDAT chunk at byte {broken[0]} is wrong"
+            raise self._damage(what, self._readable(ranges))
         if set(names[names.index(b"IDAT") :][: len(ranges)]) != {b"IDAT"}:
             raise self._damage("its picture data stand in several places")
         self._page = PngPage(self._file, name, self._header, self._layout, ranges)
 
     def _damage(self, what: str, readable: str = "") -> DamagedFile:
         return DamagedFile(f"{self.path.name} is damaged: {what}{readable}", hint="scan or copy it again")
+
+    def _intact(self, ranges: Sequence[tuple[int, int]]) -> bool:
+        """Whether the picture data inflate to their full length and agree with their own checksum."""
+        inflater, left = Inflater(self._file, ranges), self._header.scanline_bytes()
+        try:
+            while left and (part := inflater.take(min(_COPY, left))):
+                left -= len(part)
+            return not left and not inflater.take(1) and inflater.finished
+        except zlib.error:
+            return False
 
     def _readable(self, ranges: Sequence[tuple[int, int]]) -> str:
         """How much of the picture the sound data hold, in words; inflates them once, keeping nothing."""
@@ -235,7 +249,9 @@ class PngFile(ScanFile):
         if self._header.kind == PALETTE:
             yield "the picture is indexed; restored, it is written as RGB"
         for found in self._chunks:
-            if not found.sound:
+            if not found.sound and found.name == b"IDAT":
+                yield "the checksum of an IDAT chunk is wrong, but the pixels agree with their own"
+            elif not found.sound:
                 yield f"the checksum of its {found.name.decode()} chunk is wrong; it was kept, but not read"
         if b"iCCP" in [found.name for found in self._chunks] and self._texts.icc is None:
             yield "its colour profile is damaged; it was kept as it is"

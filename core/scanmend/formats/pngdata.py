@@ -93,6 +93,11 @@ class Inflater:
         self._stream = zlib.decompressobj()
         self._pieces = _pieces(file, ranges)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the stream has come to its end, and its checksum (RFC 1950) was right."""
+        return self._stream.eof
+
     def take(self, count: int) -> bytes:
         """The next `count` bytes, fewer only where the data end.
 
