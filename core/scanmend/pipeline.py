@@ -243,13 +243,15 @@ def _examine(scan: ScanFile, profile: Profile) -> tuple[PageReport, ...]:
     """Measures and plans each page.
 
     Raises:
-        UnsupportedFormat: something is wished, and no page of the file can be restored.
+        UnsupportedFormat: something is wished, and no page of the file can be restored. Bilevel
+            pages need nothing, so a fax is kept as it is, without a complaint.
     """
     cards = installed_cards.installed()
     reports = tuple(_examine_page(page, profile, cards) for page in scan.pages)
     wishes = any(stage.strength != 0 for stage in profile.stages().values())
-    if wishes and reports and all(report.refusal for report in reports):
-        raise UnsupportedFormat(f"{scan.path} is {reports[0].refusal}")
+    refused = [page for page in scan.pages if page.refusal and not page.bilevel]
+    if wishes and refused and all(page.refusal for page in scan.pages):
+        raise UnsupportedFormat(f"{scan.path} is {refused[0].refusal}")
     return reports
 
 

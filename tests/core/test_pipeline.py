@@ -212,6 +212,15 @@ def test_a_cmyk_picture_is_refused_with_what_to_do_and_nothing_is_left(tmp_path:
     assert [file.name for file in tmp_path.iterdir()] == ["a.jpg"]
 
 
+def test_a_bilevel_fax_needs_nothing_and_is_kept_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(photograph()).convert("1").save(tmp_path / "a.tif", compression="group4")
+
+    report = pipeline.restore_file(tmp_path / "a.tif", tmp_path / "b.tif", STRONG, options=CPU)
+
+    assert report.unchanged
+    assert (tmp_path / "b.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
+
+
 def test_an_existing_result_stays_unless_overwriting_is_allowed(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"older")

@@ -63,6 +63,7 @@ class Page(ABC):
             data that has been through JPEG; None otherwise.
         refusal: why the pixels cannot be restored ("a CMYK picture: convert it to RGB
             with its profile first"), or None. They can be read and kept all the same.
+        bilevel: pure black and white, one bit: refused because there is nothing to restore.
     """
 
     index: int
@@ -73,6 +74,7 @@ class Page(ABC):
     compression: str = ""
     jpeg_quality: int | None = None
     refusal: str | None = None
+    bilevel: bool = False
 
     @abstractmethod
     def read(self, top: int, bottom: int) -> Array:
