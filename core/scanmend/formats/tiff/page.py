@@ -43,7 +43,7 @@ class TiffPage(Page):
         inks = self._optional("its inks", lambda: tags.one(t.INK_SET, 1))
         meant = meaning.interpret(self.picture, transfer(self.icc), process_inks=inks == 1)
         self.layout, self.refusal = meant.layout, meant.refusal
-        self.bilevel = picture.coding.bits == 1
+        self.bilevel = self.picture.coding.bits == 1
         self.jpeg_quality = self._quality()
         words = t.COMPRESSIONS[self.picture.coding.compression]
         self.compression = f"{words} quality {self.jpeg_quality}" if self.jpeg_quality else words
