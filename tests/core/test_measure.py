@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -339,3 +341,16 @@ def test_sites_lie_in_the_page_and_stay_within_bounds(height: int, width: int, w
     assert all(0 <= left < right <= width for _, _, spans in bands for left, right in spans)
     area = sum((bottom - top) * (right - left) for top, bottom, spans in bands for left, right in spans)
     assert area <= 1.2 * max(windows / 225, 1) * 128**2 + 400 * (height + width)
+
+
+def test_grain_and_scanner_noise_that_change_with_tone_each_in_its_way_are_both_seen() -> None:
+    pytest.importorskip("skimage.data", reason="scikit-image ships the photograph")
+    ageing = runpy.run_path(str(Path(__file__).parents[2] / "install" / "ageing.py"))
+    aged = ageing["age"](ageing["portrait"]())
+    scan = (aged.scan / 65535).astype(np.float32)
+    noise = aged.scan / 65535 - aged.print
+
+    facts = measure_array(scan)
+
+    assert facts.sigma == pytest.approx(noise.std(), rel=0.15)
+    assert facts.correlation == pytest.approx(0.52, abs=0.08)

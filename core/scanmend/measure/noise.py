@@ -7,6 +7,9 @@
 3. Rings in which it was not seen (texture, in all windows) take the level of the plane's
    most certain ring, carried over along the common shape of the spectrum.
 4. The variance is the sum over the spectrum, the correlation its cosine transform.
+5. All this takes one spectrum for all tones. Grain and scanner noise fall off with frequency and
+   change with tone in different ways, so each tone is judged alone as well; where noise is surely
+   seen at nearly every tone, and more of it, that counts.
 
 Related work: weak-texture windows (Liu, Tanaka, Okutomi, doi:10.1109/TIP.2013.2283400), redundant
 dimensions (Chen, Zhu, Heng, doi:10.1109/ICCV.2015.62); both assume white noise.
@@ -40,6 +43,11 @@ _FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as
 _UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
 _MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
 _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more the less noise was seen
+# What judging each tone alone must show before it counts, from nothing to fully: the share of the
+# noise energy that was surely noise, at three of four tones; the level against that of all tones
+# together, as fewer windows alone make a difference; and that level, in the display range: a
+# picture that measures as clean stays clean. From pictures that the networks are trained on.
+_ALONE = ((0.5, 0.7), (1.15, 1.35), (1.2 / 255, 2.4 / 255))
 _NOTHING = 1e-4  # sigma below a fortieth of an 8-bit step
 _TINY = 1e-12
 
@@ -60,6 +68,13 @@ class _Spectrum(NamedTuple):
     certain: Array
 
 
+class _Judged(NamedTuple):
+    """A level, and the share of the luminance noise's energy that was surely noise."""
+
+    level: Level
+    trust: float
+
+
 def estimate(patches: Patches, step: float) -> Level | None:
     """The noise behind a set of windows; None where too few can be judged.
 
@@ -72,6 +87,38 @@ def estimate(patches: Patches, step: float) -> Level | None:
     # Areas without noise all over the picture, and not only around it, are those of a drawing or of print.
     if patches.count < max(_FEWEST, patches.bordering):
         return Level(0.0, (), 0.0, 0.0)
+    together = _judge(patches, step).level
+    bins = _tone_bins(patches.tone)
+    if together.sigma <= _ALONE[2][0] or bins.max() == 0:
+        return together
+    sizes = np.bincount(bins)
+    alone = [_judge(patches.at(np.flatnonzero(bins == index)), step) for index in range(len(sizes))]
+    return _joined(together, alone, sizes)
+
+
+def _joined(together: Level, alone: list[_Judged], sizes: Array) -> Level:
+    """The level of all tones together, moved towards those of each tone alone as far as these count."""
+    sigma = np.array([one.level.sigma for one in alone])
+    energy = sizes * sigma**2
+    total = float(np.sqrt(energy.sum() / sizes.sum()))
+    trust = float(np.quantile([one.trust for one in alone], 0.25))
+    shown = (trust, total / together.sigma, together.sigma)
+    counts = [np.clip((x - low) / (high - low), 0, 1) for x, (low, high) in zip(shown, _ALONE, strict=True)]
+    share = float(np.prod(counts))
+    curve = tuple(
+        (tone, (1 - share) * level + share * float(own))
+        for (tone, level), own in zip(together.curve, sigma, strict=True)
+    )
+    correlation = float((energy * [one.level.correlation for one in alone]).sum() / (energy.sum() + _TINY))
+    return together._replace(
+        sigma=(1 - share) * together.sigma + share * total,
+        correlation=(1 - share) * together.correlation + share * correlation,
+        curve=curve,
+    )
+
+
+def _judge(patches: Patches, step: float) -> _Judged:
+    """One spectrum for all windows, and a strength for each tone."""
     bins = _tone_bins(patches.tone)
     relative: Array = np.ones(bins.max() + 1)
     seen = _unscreened(unevenness(patches.profile))
@@ -83,7 +130,9 @@ def estimate(patches: Patches, step: float) -> Level | None:
         if not last:
             relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
             relative /= relative[bins].mean()
-    return _level(_power(spectrum, decay), patches.tone, bins, relative)
+    part = (spectrum.level * DOF)[0, _JUDGED]
+    trust = float((part * spectrum.certain[0, _JUDGED]).sum() / part.sum())
+    return _Judged(_level(_power(spectrum, decay), patches.tone, bins, relative), trust)
 
 
 def _tone_bins(tone: FloatArray) -> Array:
