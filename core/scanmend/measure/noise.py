@@ -48,6 +48,7 @@ _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more
 # together, as fewer windows alone make a difference; and that level, in the display range: a
 # picture that measures as clean stays clean. From pictures that the networks are trained on.
 _ALONE = ((0.5, 0.7), (1.15, 1.35), (1.2 / 255, 2.4 / 255))
+_TONES = 4  # fewer tones to judge alone say nothing about how noise changes with tone
 _NOTHING = 1e-4  # sigma below a fortieth of an 8-bit step
 _TINY = 1e-12
 
@@ -89,7 +90,7 @@ def estimate(patches: Patches, step: float) -> Level | None:
         return Level(0.0, (), 0.0, 0.0)
     together = _judge(patches, step).level
     bins = _tone_bins(patches.tone)
-    if together.sigma <= _ALONE[2][0] or bins.max() == 0:
+    if together.sigma <= _ALONE[2][0] or bins.max() + 1 < _TONES:
         return together
     sizes = np.bincount(bins)
     alone = [_judge(patches.at(np.flatnonzero(bins == index)), step) for index in range(len(sizes))]
