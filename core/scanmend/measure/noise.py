@@ -49,6 +49,7 @@ _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more
 # picture that measures as clean stays clean. From pictures that the networks are trained on.
 _ALONE = ((0.5, 0.7), (1.15, 1.35), (1.2 / 255, 2.4 / 255))
 _TONES = 4  # fewer tones to judge alone say nothing about how noise changes with tone
+_ALONE_SIZE = 300  # windows that a tone needs to be judged alone: in small pictures texture looks like noise
 _NOTHING = 1e-4  # sigma below a fortieth of an 8-bit step
 _TINY = 1e-12
 
@@ -90,9 +91,9 @@ def estimate(patches: Patches, step: float) -> Level | None:
         return Level(0.0, (), 0.0, 0.0)
     together = _judge(patches, step).level
     bins = _tone_bins(patches.tone)
-    if together.sigma <= _ALONE[2][0] or bins.max() + 1 < _TONES:
-        return together
     sizes = np.bincount(bins)
+    if together.sigma <= _ALONE[2][0] or len(sizes) < _TONES or sizes.min() < _ALONE_SIZE:
+        return together
     alone = [_judge(patches.at(np.flatnonzero(bins == index)), step) for index in range(len(sizes))]
     return _joined(together, alone, sizes)
 
