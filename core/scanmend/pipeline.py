@@ -297,6 +297,9 @@ class _Job:
         changes = {page.index for page in self.pages if page.plan.steps}
         changes |= {index for index, layout in layouts.items() if layout != self.scan.pages[index].layout}
         engine = shared_engine(self.options.device, self.options.backend) if self.total else None
+        if engine:
+            for card in self._used_cards():
+                engine.network(card)  # backend auto is decided by the first, and the report names it
         report = self._report(digest, engine)
         notes: tuple[str, ...] = ()
         if not changes and self.format == self.scan.format:
@@ -371,8 +374,11 @@ class _Job:
             done, total = min(self.done, self.total) / 1e6, self.total / 1e6
             self.progress(Progress("restore", page + 1, len(self.pages), done, total))
 
-    def _report(self, digest: str, engine: Engine | None) -> Report:
+    def _used_cards(self) -> list[Card]:
         used = {step.model for page in self.pages for step in page.plan.steps}
+        return [card for card in self.cards if card.name in used]
+
+    def _report(self, digest: str, engine: Engine | None) -> Report:
         return Report(
             source=self.scan.path,
             target=self.target,
@@ -382,7 +388,7 @@ class _Job:
             megapixels=self.total / 1e6,
             seconds=0.0,
             device=f"{engine.device} ({engine.backend})" if engine else "",
-            models={card.name: card.sha256 for card in self.cards if card.name in used},
+            models={card.name: card.sha256 for card in self._used_cards()},
             profile={"name": self.profile.name} | profiles.to_dict(self.profile),
             notes=self.scan.notes,
         )

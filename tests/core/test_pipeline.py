@@ -105,6 +105,7 @@ def test_the_sidecar_says_what_was_done_and_to_what(tmp_path: Path) -> None:
     assert slip["source_sha256"] == report.source_sha256
     assert (step["stage"], step["strength"]) == ("noise", 1.0)
     assert slip["models"] == report.models
+    assert slip["device"].endswith("(torch)")
     assert 8 < slip["pages"][0]["facts"]["noise"]["sigma"] * 255 < 16
 
 
