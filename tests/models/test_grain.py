@@ -209,7 +209,7 @@ def test_pictures_that_are_all_too_small_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_killed_run_leaves_a_whole_checkpoint_and_a_stopped_one_its_weights(tmp_path: Path) -> None:
+def test_a_run_that_is_told_to_stop_leaves_a_whole_checkpoint_and_its_weights(tmp_path: Path) -> None:
     pictures(tmp_path)
     command = [sys.executable, "-m", "scanmend", "train", "grain", "--data", str(tmp_path), "--out"]
     command += [str(tmp_path / "run"), "--minutes", "5", "--batch", "2", "--patch", "32", "--no-compile"]

@@ -88,12 +88,12 @@ class Trainer:
         self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
         self._resume()
-        self._record()
 
     def run(self) -> float:
         """Trains until the budget is spent or a stop signal comes; returns held-out PSNR at sigma 25."""
         forward = torch.compile(self.network) if self.settings.compile else self.network
         with self._stop_signals():
+            self._record()
             self._loop(forward)
         self._save()
         psnr = self.held_out_psnr()
