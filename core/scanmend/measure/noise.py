@@ -46,7 +46,7 @@ _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more
 # What judging each tone alone must show before it counts, from nothing to fully: the share of the
 # noise energy that was surely noise, at three of four tones; the level against that of all tones
 # together, as fewer windows alone make a difference; and that level, in the display range: a
-# picture that measures as clean stays clean. From pictures that the networks are trained on.
+# picture that measures as clean stays clean. Chosen on training pictures and on the demo's portrait.
 _ALONE = ((0.5, 0.7), (1.15, 1.35), (1.2 / 255, 2.4 / 255))
 _TONES = 4  # fewer tones to judge alone say nothing about how noise changes with tone
 _ALONE_SIZE = 300  # windows that a tone needs to be judged alone: in small pictures texture looks like noise
