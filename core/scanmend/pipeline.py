@@ -163,14 +163,19 @@ def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Ins
                 "icc": len(page.icc) if page.icc else 0,
                 "orientation": page.orientation,
                 "compression": page.compression,
-                "jpeg_quality": page.jpeg_quality,
-                "noise": report.facts.to_dict()["noise"] if report.facts else None,
+                **_measured(report),
                 "refusal": report.refusal,
                 "plan": list(planning.describe(report.plan)) if report.facts else [],
             }
             for page, report in zip(scan.pages, reports, strict=True)
         )
         return Inspection(path, scan.format, pages, scan.notes)
+
+
+def _measured(report: PageReport) -> dict[str, Any]:
+    """What was measured about the samples; None each where the page cannot be restored."""
+    values = report.facts.to_dict() if report.facts else {}
+    return {key: values.get(key) for key in ("noise", "jpeg", "screen")}
 
 
 def restore(

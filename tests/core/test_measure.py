@@ -293,13 +293,13 @@ def test_a_linear_page_is_measured_on_the_display_curve(rng: Generator) -> None:
 
 def test_facts_become_json() -> None:
     noise = NoiseFacts(sigma=0.02, curve=((0.2, 0.01), (0.8, 0.03)), correlation=0.4, chroma=0.5, windows=99)
-    facts = Facts(height=3, width=4, bits=16, grey=True, noise=noise, jpeg_quality=None)
+    facts = Facts(height=3, width=4, bits=16, grey=True, noise=noise)
 
     parsed = json.loads(json.dumps(facts.to_dict()))
 
     assert parsed["noise"]["curve"] == [[0.2, 0.01], [0.8, 0.03]]
     assert parsed["height"] == 3
-    assert parsed["jpeg_quality"] is None
+    assert parsed["jpeg"] is None
 
 
 @pytest.mark.parametrize("dof", [1, 2, 5, 14, 63, 400])

@@ -18,7 +18,7 @@ CURVE = ((0.2, 0.01), (0.8, 0.02))
 
 def facts(sigma: float, windows: int = 50) -> Facts:
     noise = NoiseFacts(sigma=sigma, curve=CURVE, correlation=0.3, chroma=1.0, windows=windows)
-    return Facts(height=100, width=100, bits=8, grey=False, noise=noise, jpeg_quality=None)
+    return Facts(height=100, width=100, bits=8, grey=False, noise=noise)
 
 
 def model(name: str, tier: Tier = "fast", stage: str = "noise") -> Card:

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from scanmend.measure.facts import Facts, NoiseFacts, measure, measure_array
+from scanmend.measure.jpeg import JpegFacts
+from scanmend.measure.screen import Screen
 
-__all__ = ["Facts", "NoiseFacts", "measure", "measure_array"]
+__all__ = ["Facts", "JpegFacts", "NoiseFacts", "Screen", "measure", "measure_array"]

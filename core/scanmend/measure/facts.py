@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scanmend.image import to_float
-from scanmend.measure import noise, sampling
+from scanmend.measure import jpeg, noise, sampling, screen, tiles
 from scanmend.measure.patches import join
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from scanmend.formats.base import Page
     from scanmend.image import Array, FloatArray, Layout
+    from scanmend.measure.jpeg import JpegFacts
+    from scanmend.measure.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Facts:
         bits: significant bits of a sample.
         grey: whether the page has one colour channel, or equal ones wherever it was looked at.
         noise: the noise of the page.
-        jpeg_quality: libjpeg's scale, for data that has been through JPEG; None otherwise.
+        jpeg: what JPEG has left in the samples, whatever file they are in now; None where nothing was found.
+        screen: the dots of a print; None where there are none.
     """
 
     height: int
@@ -61,12 +64,15 @@ class Facts:
     bits: int
     grey: bool
     noise: NoiseFacts
-    jpeg_quality: int | None
+    jpeg: JpegFacts | None = None
+    screen: Screen | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON-ready values: nested dicts, lists, numbers, None."""
         facts = asdict(self)
         facts["noise"]["curve"] = [[tone, sigma] for tone, sigma in self.noise.curve]
+        if self.jpeg:
+            facts["jpeg"]["grid"] = list(self.jpeg.grid)
         return facts
 
 
@@ -82,13 +88,15 @@ def measure(page: Page, *, windows: int = 20_000) -> Facts:
     """
     layout = page.layout
     sites = list(_page_sites(page, windows))
+    pieces = tiles.cut(sites)
     return Facts(
         height=layout.height,
         width=layout.width,
         bits=layout.bits,
-        grey=all(_is_neutral(site) for site in sites),
-        noise=_judge(sites),
-        jpeg_quality=page.jpeg_quality,
+        grey=all(_is_neutral(site.pixels) for site in sites),
+        noise=_judge(site.pixels for site in sites),
+        jpeg=jpeg.judge(pieces, page.jpeg_quality),
+        screen=screen.find(pieces),
     )
 
 
@@ -108,12 +116,12 @@ def measure_array(pixels: FloatArray, *, windows: int = 20_000) -> NoiseFacts:
     )
 
 
-def _page_sites(page: Page, windows: int) -> Iterator[FloatArray]:
+def _page_sites(page: Page, windows: int) -> Iterator[tiles.Site]:
     layout = page.layout
     for top, bottom, spans in sampling.sites(layout.height, layout.width, windows):
         band = page.read(top, bottom)
         for left, right in spans:
-            yield _to_display(band[:, left:right], layout)
+            yield tiles.Site(top, left, _to_display(band[:, left:right], layout))
 
 
 def _is_neutral(site: FloatArray) -> bool:
