@@ -14,7 +14,6 @@ from PIL import Image
 from scanmend import cards
 from scanmend.engine import load_network
 from scanmend_models._train import data
-from scanmend_models._train.degrade import Degrader, jpeg, lag_one_correlation
 from scanmend_models._train.loop import Settings, Trainer
 from scanmend_models.grain_fast import arch
 from torch import Tensor
@@ -110,49 +109,6 @@ def test_the_halo_of_the_card_is_enough(network: torch.nn.Module) -> None:
         window = network(inputs[..., low:high, low:high])[..., halo:-halo, halo:-halo]
 
     assert (whole - window).abs().max() * 255 < 0.1
-
-
-def test_a_seed_fixes_every_sample() -> None:
-    first, again = (Degrader(7, CPU)(clean_batch()) for _ in range(2))
-    other = Degrader(8, CPU)(clean_batch())
-
-    torch.testing.assert_close(first.inputs(), again.inputs(), rtol=0, atol=0)
-    assert not torch.equal(first.scan, other.scan)
-
-
-@pytest.mark.parametrize("white_share", [0.0, 1.0])
-def test_the_network_is_told_the_noise_that_is_there(white_share: float) -> None:
-    sample = Degrader(3, CPU, white_share=white_share)(clean_batch(48))
-
-    there = (sample.scan - sample.clean).square().mean(dim=(1, 2, 3)).sqrt()
-    told = sample.sigma.square().mean(dim=(1, 2, 3)).sqrt()
-    noisy = there > 4 / 255
-
-    assert noisy.sum() > 15
-    assert ((told / there)[noisy] - 1).abs().median() < 0.1
-    assert sample.scan.isfinite().all()
-
-
-def test_clumped_noise_measures_as_correlated_and_white_noise_does_not() -> None:
-    white = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    clumped = torch.nn.functional.avg_pool2d(white, 3, stride=1, padding=1)
-
-    assert lag_one_correlation(white).abs().max() < 0.05
-    assert lag_one_correlation(clumped).min() > 0.5
-
-
-@pytest.mark.parametrize("quality", [30, 75, 95])
-def test_the_jpeg_model_errs_as_a_real_encoder_does(quality: int, tmp_path: Path) -> None:
-    generator = torch.Generator().manual_seed(4)
-    clean = (clean_batch(1, 128) + 0.05 * torch.randn(1, 1, 128, 128, generator=generator)).clamp(0, 1)
-    eight = (clean[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    Image.fromarray(eight).save(tmp_path / "a.jpg", quality=quality, subsampling="4:2:0")
-    with Image.open(tmp_path / "a.jpg") as image:
-        real = np.asarray(image).astype(float) - eight
-
-    model = jpeg(clean, torch.full((1, 1, 1, 1), float(quality)))[0].permute(1, 2, 0).numpy() * 255 - eight
-
-    assert model.std() == pytest.approx(real.std(), rel=0.12)
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:

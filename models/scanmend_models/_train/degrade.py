@@ -1,21 +1,78 @@
 """What age and the scanner do to a picture, drawn at random on the training device.
 
-Each function takes and returns (N, 3, H, W) float32 in the display range [0, 1] and draws
-from the generator that it is given, so that a seed fixes every sample. Nothing here needs
-worker processes: a batch costs a few milliseconds on the device that trains.
+One seed fixes every sample. Choices (which effect, how strong) are drawn on the CPU, pixels
+of noise on the device, and each effect is computed only for the samples that get it: a batch
+costs a few milliseconds where the network trains, and needs no worker processes.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from scanmend_models._train.jpeg import MCU, jpeg
+from scanmend_models._train.light import (
+    REACH,
+    blur,
+    clump,
+    lag_one_correlation,
+    local_rms,
+    luma,
+    to_display,
+    to_eight_bit,
+    to_linear,
+)
+
 MAX_SIGMA = 55 / 255
 """The strongest white noise shown in training; benchmarks end at 50 / 255."""
+USUAL_SIGMA = 25 / 255
+"""Half of the white samples stay below it: the noise of scans is seldom stronger."""
+MAX_DENSITY = 3.0
+"""Optical density of the deepest black that film and prints reach."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often each effect is drawn, as shares of samples from 0 to 1.
+
+    Attributes:
+        grey: pictures that become grey; `grey_file`: those of them whose noise is grey too.
+        white: sharp pictures with white Gaussian noise alone, as benchmarks add it. All other
+            samples go through the scan chain, of which the shares below are meant:
+        bare: without any noise, so that the codec's own errors are seen alone.
+        blur, grain, scanner, banding, sharpen, resize, jpeg: the effects, in their order.
+        clumped: scanner noise that is correlated between pixels and between colours.
+        negative: grain that is strongest in the highlights, as in a scanned negative.
+        eight_bit: rounded to 8 bits where JPEG does not do so anyway.
+        halved: JPEG with chroma at half resolution; `shifted`: with a grid that begins
+            outside of the picture, as after cropping.
+    """
+
+    grey: float = 0.2
+    grey_file: float = 0.6
+    white: float = 0.6
+    bare: float = 0.15
+    blur: float = 0.3
+    grain: float = 0.6
+    negative: float = 0.35
+    scanner: float = 0.65
+    clumped: float = 0.5
+    banding: float = 0.1
+    sharpen: float = 0.4
+    resize: float = 0.25
+    eight_bit: float = 0.8
+    jpeg: float = 0.5
+    halved: float = 0.65
+    shifted: float = 0.25
+
+    @classmethod
+    def none(cls) -> Shares:
+        """No effect at all: what `dataclasses.replace` makes single effects from."""
+        return cls(**dict.fromkeys((field.name for field in fields(cls)), 0.0))
 
 
 @dataclass(frozen=True)
@@ -24,15 +81,19 @@ class Sample:
 
     Attributes:
         scan: (N, 3, H, W), the degraded picture.
-        clean: (N, 3, H, W), what the network should return.
-        sigma: (N, 1, H, W), standard deviation of the noise, display range.
-        correlation: (N, 1, 1, 1), its lag-1 spatial autocorrelation, 0 to 0.95.
+        clean: (N, 3, H, W), what the network should return: blurred, sharpened and resized
+            like the scan, without its noise and its codec's errors.
+        sigma: (N, 1, H, W), standard deviation of scan - clean, display range.
+        correlation: (N, 1, 1, 1), lag-1 spatial autocorrelation of scan - clean, 0 to 0.95.
+        noise: (N, 3, H, W), what the noise alone changed: the coded scan less the clean picture
+            coded alike. None unless it was asked for.
     """
 
     scan: Tensor
     clean: Tensor
     sigma: Tensor
     correlation: Tensor
+    noise: Tensor | None = None
 
     def inputs(self) -> Tensor:
         """(N, 5, H, W): picture, sigma, sigma times correlation."""
@@ -41,213 +102,246 @@ class Sample:
 
 
 class Degrader:
-    """Draws degraded batches: white noise, Poisson-Gaussian noise, clumped film grain, JPEG.
+    """Draws degraded batches.
 
     Args:
-        seed: of the generator that every draw comes from.
+        seed: fixes every choice and every pixel of noise.
         device: where batches live.
-        white_share: share of samples with plain white Gaussian noise; the others go
-            through the whole scan chain.
+        shares: how often each effect is drawn.
+        misjudged: spread (log-normal) of the level that the network is told about the level that is
+            there, since measuring errs too; white samples are told exactly.
+        measure: whether samples carry `noise`, which costs a second pass of the codec.
     """
 
-    def __init__(self, seed: int, device: torch.device, *, white_share: float = 0.6) -> None:
-        self.generator = torch.Generator(device=device).manual_seed(seed)
+    def __init__(
+        self,
+        seed: int,
+        device: torch.device,
+        *,
+        shares: Shares | None = None,
+        misjudged: float = 0.1,
+        measure: bool = False,
+    ) -> None:
         self.device = device
-        self.white_share = white_share
+        self.shares = shares or Shares()
+        self.misjudged = misjudged
+        self.measure = measure
+        self.choices = torch.Generator().manual_seed(seed)
+        self.pixels = torch.Generator(device=device).manual_seed(seed + 1)
+
+    def state(self) -> list[Tensor]:
+        """Both generators, for a checkpoint."""
+        return [self.choices.get_state(), self.pixels.get_state()]
+
+    def resume(self, state: list[Tensor]) -> None:
+        """Goes on where `state` was taken."""
+        for generator, kept in zip((self.choices, self.pixels), state, strict=True):
+            generator.set_state(kept.cpu())
 
     def __call__(self, clean: Tensor) -> Sample:
-        """Degrades (N, 3, H, W) display-range pictures; a share of them becomes grey first."""
+        """Degrades (N, 3, H, W) display-range pictures of at least 16 x 16 pixels."""
         count = len(clean)
-        grey = self._chance(count, 0.15)
-        clean = torch.where(grey, _luma(clean).expand_as(clean), clean)
-        white = self._chance(count, self.white_share)
-        white_scan, white_sigma = self._white(clean, grey)
-        chain_scan, chain_clean = self._scan_chain(clean, grey)
-        residual = chain_scan - chain_clean
-        chain_sigma = _local_rms(residual) * self._log_normal(count, 0.1)
+        grey = self._chance(count, self.shares.grey)
+        grey_file = grey & self._chance(count, self.shares.grey_file)
+        clean = _on(grey, clean, lambda x: luma(x).expand_as(x))
+        white = self._chance(count, self.shares.white)
+        parts = [
+            (chosen, degrade(clean[chosen], grey_file[chosen]))
+            for chosen, degrade in ((white, self._white), (~white, self._scanned))
+            if chosen.any()
+        ]
+        return _joined(parts)
+
+    def _white(self, clean: Tensor, grey_file: Tensor) -> Sample:
+        count = len(clean)
+        usual = self._number(count, 0.0, 1.0) < 0.5
+        sigma = self._number(count, 0.0, 1.0) * torch.where(usual, USUAL_SIGMA, MAX_SIGMA)
+        noise = self._normal(clean.shape)
+        noise = _on(grey_file, noise, lambda x: x[:, :1].expand_as(x))
+        scan = clean + sigma * noise
+        scan = _on(self._chance(count, self.shares.eight_bit), scan, to_eight_bit)
         return Sample(
-            scan=torch.where(white, white_scan, chain_scan),
-            clean=torch.where(white, clean, chain_clean),
-            sigma=torch.where(white, white_sigma.expand_as(chain_sigma), chain_sigma),
-            correlation=torch.where(white, torch.zeros_like(white_sigma), lag_one_correlation(residual)),
+            scan=scan,
+            clean=clean,
+            sigma=sigma.expand(-1, 1, *clean.shape[2:]),
+            correlation=torch.zeros_like(sigma),
+            noise=scan - clean if self.measure else None,
         )
 
-    def _white(self, clean: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
-        count = len(clean)
-        sigma = self._uniform(count, 0.0, MAX_SIGMA)
-        sigma = torch.where(self._chance(count, 0.04), torch.zeros_like(sigma), sigma)
-        noise = self._normal(clean)
-        noise = torch.where(grey, noise[:, :1].expand_as(noise), noise)
-        scan = clean + sigma * noise
-        return torch.where(self._chance(count, 0.75), _to_eight_bit(scan), scan), sigma
+    def _scanned(self, clean: Tensor, grey_file: Tensor) -> Sample:
+        """Optics, film, sensor, scanner software and codec, one after the other."""
+        resized = self._chance(len(clean), self.shares.resize)
+        scan, target = torch.empty_like(clean), torch.empty_like(clean)
+        for chosen, expose in ((~resized, self._exposed), (resized, self._resized)):
+            if chosen.any():
+                scan[chosen], target[chosen] = expose(clean[chosen])
+        scan = _on(grey_file, scan, lambda x: x[:, :1].expand_as(x))
+        scan, noise = self._coded(scan, target)
+        residual = scan - target
+        told = torch.exp(self.misjudged * torch.randn(len(scan), 1, 1, 1, generator=self.choices))
+        return Sample(
+            scan=scan,
+            clean=target,
+            sigma=local_rms(residual) * told.to(self.device),
+            correlation=lag_one_correlation(residual),
+            noise=noise,
+        )
 
-    def _scan_chain(self, clean: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """Film grain in density, then the scanner's noise, sharpening, 8 bits and JPEG.
+    def _resized(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """As `_exposed`, then made 0.5 to 1.5 times as large: one factor for the batch.
 
-        Returns:
-            The scan, and what it would be without noise and JPEG: sharpened alike.
+        Where the result shrinks, the picture is continued by its mirror image first.
         """
-        count = len(clean)
-        scan = torch.where(self._chance(count, 0.6), self.film_grain(clean), clean)
-        scan = torch.where(self._chance(count, 0.7), self.scanner_noise(scan), scan)
-        scan, clean = self.sharpen(scan, clean)
-        scan = torch.where(grey, scan[:, :1].expand_as(scan), scan)
-        scan = _to_eight_bit(scan)
-        compressed = jpeg(scan, self._uniform(count, 40.0, 98.0))
-        return torch.where(self._chance(count, 0.4), compressed, scan), clean
+        factor = 2 ** float(torch.empty(()).uniform_(-1.0, 0.585, generator=self.choices))
+        height, width = (max(round(side / factor), 1) for side in clean.shape[2:])
+        pair = torch.cat(self._exposed(_reframed(clean, height, width)), dim=1)
+        size = (clean.shape[2], clean.shape[3])
+        pair = functional.interpolate(pair, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+        return pair[:, :3], pair[:, 3:]
 
-    def film_grain(self, clean: Tensor) -> Tensor:
-        """Granularity in optical density, clumped by a Gaussian of 0.3 to 1.6 pixels.
+    def _exposed(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """The scan as it leaves the scanner's software, and the same without noise."""
+        count, shares = len(clean), self.shares
+        light = _on(self._chance(count, shares.blur), to_linear(clean), self.soften)
+        noisy = ~self._chance(count, shares.bare)
+        scan = _on(noisy & self._chance(count, shares.grain), light, self.film_grain)
+        scan = _on(noisy & self._chance(count, shares.scanner), scan, self.scanner_noise)
+        scan = _on(noisy & self._chance(count, shares.banding), scan, self.banding)
+        pair = to_display(torch.cat((scan, light), dim=1))
+        pair = _on(self._chance(count, shares.sharpen), pair, self.sharpen)
+        return pair[:, :3], pair[:, 3:]
 
-        Density D = -log10(linear light). The root of D (Dmax - D) is the granularity of a
-        random-dot emulsion (Selwyn; Bayer 1964), here scaled so that its peak is drawn
-        from [0, 0.12] D. Layers share a drawn part of their grain: 1 is black and white.
+    def _coded(self, scan: Tensor, clean: Tensor) -> tuple[Tensor, Tensor | None]:
+        """8 bits, and JPEG at quality 30 to 98: the scan, and its noise if that is asked for."""
+        count, shares = len(scan), self.shares
+        chosen = self._chance(count, shares.jpeg)
+        quality = torch.randint(30, 99, (count,), generator=self.choices)
+        halved = self._chance(count, shares.halved)
+        offset = torch.randint(MCU, (count, 2), generator=self.choices)
+        offset = offset * self._chance(count, shares.shifted)[:, None]
+        rounded = _on(~chosen & self._chance(count, shares.eight_bit), scan, to_eight_bit)
+
+        def code(x: Tensor) -> Tensor:
+            return jpeg(x, quality[chosen], halved=halved[chosen], offset=offset[chosen])
+
+        coded = _on(chosen, rounded, code)
+        return coded, coded - _on(chosen, clean, code) if self.measure else None
+
+    def soften(self, light: Tensor) -> Tensor:
+        """The scanner's optics: a Gaussian of 0.4 to 1.2 pixels, along and across the transport."""
+        count = len(light)
+        down = self._number(count, 0.4, 1.2)
+        across = (down * self._number(count, 0.6, 1.6)).clamp(0.4, 1.2)
+        return blur(light, down, across)
+
+    def film_grain(self, light: Tensor) -> Tensor:
+        """Granularity in optical density D = -log10(light), clumped by 0.3 to 1.6 pixels.
+
+        Random dots give a deviation that goes with the root of D (Dmax - D) (Selwyn 1935;
+        Bayer, JOSA 1964); its peak is drawn up to 0.16 D, weak ones more often. On a
+        scanned negative the density that carries the grain runs the other way. The layers
+        share a drawn part of their grain: all of it is black and white film.
         """
-        count = len(clean)
-        density = -torch.log10(_to_linear(clean).clamp_min(1e-3))
-        peak, shared = self._uniform(count, 0.0, 0.12), self._uniform(count, 0.0, 1.0)
-        noise = self._normal(clean)
-        noise = shared.sqrt() * noise[:, :1] + (1 - shared).sqrt() * noise
-        noise = self._clump(noise, self._uniform(count, 0.3, 1.6))
-        most = 3.0
-        granularity = peak * (density * (most - density) * 4 / most**2).clamp_min(0.02).sqrt()
-        return _to_display(10 ** -(density + granularity * noise))
+        count = len(light)
+        density = -torch.log10(light.clamp_min(1e-3))
+        negative = self._chance(count, self.shares.negative).reshape(-1, 1, 1, 1).to(self.device)
+        carrier = torch.where(negative, (MAX_DENSITY - density) * 0.6, density)
+        peak = 0.16 * self._number(count, 0.0, 1.0) ** 1.5
+        radius = self._number(count, 0.3, 1.6)
+        noise = self._coloured(light, radius, radius, self._number(count, 0.0, 1.0))
+        relative = carrier * (MAX_DENSITY - carrier) * 4 / MAX_DENSITY**2
+        return 10 ** -(density + peak * relative.clamp_min(0.02).sqrt() * noise)
 
-    def scanner_noise(self, scan: Tensor) -> Tensor:
-        """Poisson-Gaussian noise in linear light, variance a x + b, with faint column banding.
+    def scanner_noise(self, light: Tensor) -> Tensor:
+        """Poisson-Gaussian noise, variance a x + b, white or correlated in space and colour.
 
         Model: Foi et al., "Practical Poissonian-Gaussian noise modeling", TIP 2008.
+        Correlated noise is what interpolating sensors and resampling drivers leave: colour
+        that is coarser than lightness.
         """
-        count = len(scan)
-        light = _to_linear(scan)
-        shot = 10 ** self._uniform(count, -5.0, -2.3)
-        read = 10 ** self._uniform(count, -4.0, -2.0)
-        noisy = light + (shot * light + read**2).sqrt() * self._normal(scan)
-        bands = self._normal(scan[:, :, :1]) * read * self._chance(count, 0.1)
-        return _to_display(noisy + bands)
+        count = len(light)
+        shot = 10 ** self._number(count, -5.0, -2.3)
+        read = 10 ** self._number(count, -4.0, -2.0)
+        noise = _on(self._chance(count, self.shares.clumped), self._normal(light.shape), self._correlated)
+        return light + (shot * light.clamp_min(0) + read**2).sqrt() * noise
 
-    def sharpen(self, scan: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """The unsharp mask that scanner software applies, which gives noise negative lobes.
+    def banding(self, light: Tensor) -> Tensor:
+        """Stripes along rows or columns: sensor cells that differ in offset and in gain."""
+        count, _, height, width = light.shape
+        along = self._chance(count, 0.5).reshape(-1, 1, 1, 1).to(self.device)
+        rows, columns = self._normal((count, 3, height, 1)), self._normal((count, 3, 1, width))
+        shared = self._number(count, 0.0, 1.0)
+        offset, gain = 10 ** self._number(count, -4.0, -2.5), 10 ** self._number(count, -2.8, -1.3)
+        stripes = torch.where(along, rows, columns)
+        stripes = shared.sqrt() * stripes[:, :1] + (1 - shared).sqrt() * stripes
+        return light + (offset + gain * light) * stripes
+
+    def sharpen(self, pair: Tensor) -> Tensor:
+        """The unsharp mask of scanner software, which gives noise negative lobes.
 
         Scan and clean picture get the same one: taking sharpness back is not denoising.
         """
-        count = len(scan)
-        radius = self._uniform(count, 0.6, 1.6)
-        amount = self._uniform(count, 0.0, 0.9) * self._chance(count, 0.3)
-        sharper = [x + amount * (x - _gaussian(x, radius)) for x in (scan, clean)]
-        return sharper[0].clamp(0, 1), sharper[1].clamp(0, 1)
+        count = len(pair)
+        radius = self._number(count, 0.6, 2.0)
+        amount = self._number(count, 0.1, 1.2)
+        return (pair + amount * (pair - blur(pair, radius, radius))).clamp(0, 1)
 
-    def _clump(self, noise: Tensor, radius: Tensor) -> Tensor:
-        """Blurs noise and brings it back to unit variance."""
-        blurred = _gaussian(noise, radius)
-        return blurred / blurred.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
+    def _correlated(self, like: Tensor) -> Tensor:
+        count = len(like)
+        fine = self._number(count, 0.3, 1.0)
+        coarse = fine * self._number(count, 1.0, 2.5)
+        return self._coloured(like, fine, coarse, self._number(count, 0.2, 0.95))
+
+    def _coloured(self, like: Tensor, fine: Tensor, coarse: Tensor, shared: Tensor) -> Tensor:
+        """Unit noise: a share common to all colours of radius `fine`, the rest of radius `coarse`."""
+        count, channels, height, width = like.shape
+        sides = (height + 2 * REACH, width + 2 * REACH)
+        common = clump(self._normal((count, 1, *sides)), fine)
+        own = clump(self._normal((count, channels, *sides)), coarse)
+        return shared.sqrt() * common + (1 - shared).sqrt() * own
 
     def _chance(self, count: int, share: float) -> Tensor:
-        return torch.rand(count, 1, 1, 1, generator=self.generator, device=self.device) < share
+        """(N,) bool on the CPU, where asking it costs no wait for the device."""
+        return torch.rand(count, generator=self.choices) < share
 
-    def _uniform(self, count: int, low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, 1, 1, 1, generator=self.generator, device=self.device)
+    def _number(self, count: int, low: float, high: float) -> Tensor:
+        drawn = torch.rand(count, 1, 1, 1, generator=self.choices)
+        return (low + (high - low) * drawn).to(self.device)
 
-    def _log_normal(self, count: int, spread: float) -> Tensor:
-        return torch.exp(spread * torch.randn(count, 1, 1, 1, generator=self.generator, device=self.device))
-
-    def _normal(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self.generator, device=self.device)
-
-
-def lag_one_correlation(noise: Tensor) -> Tensor:
-    """Mean of the horizontal and the vertical lag-1 autocorrelation: (N, 1, 1, 1) in [0, 0.95]."""
-    centred = noise - noise.mean(dim=(2, 3), keepdim=True)
-    power = centred.square().mean(dim=(1, 2, 3)).clamp_min(1e-12)
-    along = (centred[..., 1:] * centred[..., :-1]).mean(dim=(1, 2, 3))
-    down = (centred[..., 1:, :] * centred[..., :-1, :]).mean(dim=(1, 2, 3))
-    return ((along + down) / (2 * power)).clamp(0.0, 0.95).reshape(-1, 1, 1, 1)
+    def _normal(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.randn(shape, generator=self.pixels, device=self.device)
 
 
-def _local_rms(noise: Tensor, reach: int = 33) -> Tensor:
-    """Root mean square over channels and a square of `reach` pixels: (N, 1, H, W)."""
-    power = noise.square().mean(dim=1, keepdim=True)
-    half = reach // 2
-    padded = functional.pad(power, (half, half, half, half), mode="reflect")
-    across = functional.avg_pool2d(padded, (1, reach), stride=1)  # two passes: many times cheaper than one
-    return functional.avg_pool2d(across, (reach, 1), stride=1).sqrt()
+def _on(chosen: Tensor, x: Tensor, effect: Callable[[Tensor], Tensor]) -> Tensor:
+    """`x` with the effect on the chosen samples (N,) alone."""
+    if not chosen.any():
+        return x
+    changed = x.clone()
+    changed[chosen] = effect(x[chosen])
+    return changed
 
 
-def _luma(x: Tensor) -> Tensor:
-    weights = x.new_tensor((0.299, 0.587, 0.114)).reshape(1, 3, 1, 1)
-    return (x * weights).sum(dim=1, keepdim=True)
+def _reframed(x: Tensor, height: int, width: int) -> Tensor:
+    """The middle of the picture, or the picture and as much of its mirror image as is missing."""
+    pads = [height - x.shape[2], width - x.shape[3]]
+    down, across = ((pad // 2, pad - pad // 2) for pad in pads)
+    outside = [max(pad, 0) for pad in (*across, *down)]
+    top, left = (max(-pad, 0) for pad in (down[0], across[0]))
+    return functional.pad(x, outside, mode="reflect")[:, :, top : top + height, left : left + width]
 
 
-def _to_eight_bit(x: Tensor) -> Tensor:
-    return (x.clamp(0, 1) * 255).round() / 255
+def _joined(parts: list[tuple[Tensor, Sample]]) -> Sample:
+    """Samples of the chosen places, in the order of the batch."""
+    order = torch.cat([chosen.nonzero()[:, 0] for chosen, _ in parts]).argsort()
 
+    def joined(values: list[Tensor]) -> Tensor:
+        return torch.cat(values)[order]
 
-def _to_linear(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-def _to_display(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(1e-6) ** (1 / 2.4) - 0.055)
-
-
-def _gaussian(x: Tensor, sigma: Tensor, half: int = 5) -> Tensor:
-    """Blurs each sample with its own sigma (N, 1, 1, 1), in pixels, edges reflected."""
-    offsets = torch.arange(-half, half + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma.reshape(-1, 1)) ** 2)
-    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(x.shape[1], dim=0)
-    flat = x.reshape(1, -1, *x.shape[-2:])
-    padded = functional.pad(flat, (half, half, half, half), mode="reflect")
-    groups = flat.shape[1]
-    across = functional.conv2d(padded, kernel[:, None, None, :], groups=groups)
-    return functional.conv2d(across, kernel[:, None, :, None], groups=groups).reshape(x.shape)
-
-
-def _dct_matrix(device: torch.device) -> Tensor:
-    row = torch.arange(8, device=device, dtype=torch.float32)
-    basis = torch.cos((2 * row[None, :] + 1) * row[:, None] * math.pi / 16) / 2
-    basis[0] /= math.sqrt(2)
-    return basis
-
-
-# ITU-T T.81, Annex K, tables K.1 and K.2.
-_LUMINANCE = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
-_CHROMINANCE = (
-    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
-    47, 66, 99, 99, 99, 99, 99, 99, *[99] * 32,
-)  # fmt: skip
-
-
-def jpeg(x: Tensor, quality: Tensor) -> Tensor:
-    """What baseline JPEG at a libjpeg quality (N, 1, 1, 1), 1 to 99, leaves of a picture.
-
-    Chroma is halved in both directions, as most encoders do. Sides must be multiples of 16.
-    """
-    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    tables = torch.tensor((_LUMINANCE, _CHROMINANCE), device=x.device, dtype=x.dtype).reshape(2, 1, 8, 8)
-    luma_table, chroma_table = (
-        ((table * scale.reshape(-1, 1, 1) + 50) / 100).floor().clamp(1, 255) for table in tables
+    noises = [sample.noise for _, sample in parts if sample.noise is not None]
+    return Sample(
+        scan=joined([sample.scan for _, sample in parts]),
+        clean=joined([sample.clean for _, sample in parts]),
+        sigma=joined([sample.sigma for _, sample in parts]),
+        correlation=joined([sample.correlation for _, sample in parts]),
+        noise=joined(noises) if noises else None,
     )
-    luma = _luma(x)
-    blue, red = (x[:, 2:] - luma) * 0.564, (x[:, :1] - luma) * 0.713
-    chroma = functional.avg_pool2d(torch.cat((blue, red), dim=1), 2)
-    luma = _quantise(luma * 255 - 128, luma_table) / 255 + 128 / 255
-    chroma = functional.interpolate(_quantise(chroma * 255, chroma_table) / 255, scale_factor=2.0)
-    blue, red = chroma[:, :1], chroma[:, 1:]
-    decoded = torch.cat((luma + 1.402 * red, luma - 0.344 * blue - 0.714 * red, luma + 1.772 * blue), dim=1)
-    return _to_eight_bit(decoded)
-
-
-def _quantise(plane: Tensor, table: Tensor) -> Tensor:
-    """8 x 8 DCT, rounding to multiples of a table (N, 8, 8), and back."""
-    count, channels, height, width = plane.shape
-    basis = _dct_matrix(plane.device)
-    blocks = plane.reshape(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    steps = table.reshape(count, 1, 1, 1, 8, 8)
-    rounded = torch.round(basis @ blocks @ basis.T / steps) * steps
-    return (basis.T @ rounded @ basis).transpose(3, 4).reshape(plane.shape)

@@ -177,7 +177,7 @@ class Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "crops": self.crops.generator.get_state(),
-            "degrade": self.degrade.generator.get_state(),
+            "degrade": self.degrade.state(),
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -194,7 +194,7 @@ class Trainer:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.crops.generator.set_state(state["crops"].cpu())
-        self.degrade.generator.set_state(state["degrade"].cpu())
+        self.degrade.resume(state["degrade"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.report(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes in")
 
