@@ -37,6 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "torch", "safetensors", "numpy",
         "scanmend.engine_openvino", "scanmend.tiling", "scanmend.plan", "scanmend.cards", *_LEAVES,
     },
+    "scanmend.evaluate": {
+        "numpy", "scanmend.engine", "scanmend.formats", "scanmend.plan", "scanmend.cards", *_LEAVES,
+    },
     "scanmend.publish": {"scanmend.errors"},
     "scanmend.report": {"scanmend.measure", "scanmend.plan"},
     "scanmend.pipeline": {
@@ -54,8 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scanmend_models", "scanmend_models._train",
     },
     "scanmend.cli": {
-        "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.formats",
-        "scanmend.pipeline", "scanmend.publish", "scanmend.report", *_DECIDING, *_LEAVES,
+        "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.evaluate",
+        "scanmend.formats", "scanmend.pipeline", "scanmend.publish", "scanmend.report", *_DECIDING, *_LEAVES,
     },
     "scanmend.__main__": {"scanmend.cli"},
 }  # fmt: skip

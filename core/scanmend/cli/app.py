@@ -23,7 +23,9 @@ app = typer.Typer(
 profile_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Lists, shows and checks profiles."
 )
-models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Lists and verifies the models.")
+models_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Lists, verifies and evaluates the models."
+)
 train_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Trains the models that ship.")
 app.add_typer(profile_app, name="profile")
 app.add_typer(models_app, name="models")
@@ -239,6 +241,41 @@ def models_verify(*, json: Json = False) -> None:
     from scanmend.cli import models as command  # noqa: PLC0415
 
     raise typer.Exit(command.verify(json=json))
+
+
+@models_app.command("evaluate")
+def models_evaluate(
+    *,
+    images: Annotated[
+        list[str],
+        typer.Option("--images", metavar="FOLDER", help="Clean pictures of your own. May be repeated."),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="NAME", help="Only this model. May be repeated.", show_default=False),
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", min=1, max=500, help="Pictures at most, spread over those found.")
+    ] = 40,
+    unclipped: Annotated[
+        bool, typer.Option("--unclipped", help="Leaves the noise as it is, where scan files clip it.")
+    ] = False,
+    device: Device = "auto",
+    backend: Annotated[Backend, typer.Option("--backend", help="What runs the networks.")] = Backend.auto,
+    json: Json = False,
+) -> None:
+    """Adds noise to your own pictures and tells how well the models take it out, and how fast."""
+    from scanmend.cli import models as command  # noqa: PLC0415
+
+    command.evaluate(
+        images,
+        model or [],
+        most=most,
+        clipped=not unclipped,
+        device=device,
+        backend=backend.value,
+        json=json,
+    )
 
 
 @train_app.callback()
