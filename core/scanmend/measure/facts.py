@@ -89,13 +89,14 @@ def measure(page: Page, *, windows: int = 20_000) -> Facts:
     layout = page.layout
     sites = list(_page_sites(page, windows))
     pieces = tiles.cut(sites)
+    grey = all(_is_neutral(site.pixels) for site in sites)
     return Facts(
         height=layout.height,
         width=layout.width,
         bits=layout.bits,
-        grey=all(_is_neutral(site.pixels) for site in sites),
+        grey=grey,
         noise=_judge(site.pixels for site in sites),
-        jpeg=jpeg.judge(pieces, page.jpeg_quality),
+        jpeg=jpeg.judge(pieces, page.jpeg_quality, grey=grey),
         screen=screen.find(pieces),
     )
 

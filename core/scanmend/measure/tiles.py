@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from scanmend.measure.sampling import SITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from scanmend.image import FloatArray
+    from scanmend.image import Array, FloatArray
 
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+_Item = TypeVar("_Item")
+_MOST = 64  # tiles: a megapixel
 
 
 class Site(NamedTuple):
@@ -25,14 +27,18 @@ class Site(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """The luminance of a square of SITE pixels, in 0 to 255: its first row and column on the page."""
+    """A square of SITE pixels.
+
+    Attributes:
+        top, left: its first row and column on the page.
+        luma: (SITE, SITE) luminance, 0 to 255; NaN where a pixel must not count.
+        clipped: (SITE, SITE), where a channel stands at black or at white, or does not count.
+    """
 
     top: int
     left: int
     luma: FloatArray
-
-
-_MOST = 128  # tiles: 2 megapixels
+    clipped: Array
 
 
 def cut(sites: Iterable[Site], most: int = _MOST) -> list[Tile]:
@@ -43,16 +49,13 @@ def cut(sites: Iterable[Site], most: int = _MOST) -> list[Tile]:
         for row in _starts(site.pixels.shape[0])
         for column in _starts(site.pixels.shape[1])
     ]
-    count = min(most, len(places))
-    chosen = [places[(2 * index + 1) * len(places) // (2 * count)] for index in range(count)]
-    return [
-        Tile(site.top + row, site.left + column, _luma(site, row, column)) for site, row, column in chosen
-    ]
+    return [_tile(*place) for place in evenly(places, most)]
 
 
-def stack(tiles: Sequence[Tile]) -> FloatArray:
-    """(n, SITE, SITE)."""
-    return np.stack([tile.luma for tile in tiles])
+def evenly(items: list[_Item], most: int) -> list[_Item]:
+    """Up to so many of some items, spread over all."""
+    count = min(most, len(items))
+    return [items[(2 * index + 1) * len(items) // (2 * count)] for index in range(count)]
 
 
 def _starts(length: int) -> list[int]:
@@ -63,7 +66,8 @@ def _starts(length: int) -> list[int]:
     return starts
 
 
-def _luma(site: Site, row: int, column: int) -> FloatArray:
+def _tile(site: Site, row: int, column: int) -> Tile:
     part = site.pixels[row : row + SITE, column : column + SITE]
     plane = part[..., 0] if part.shape[2] == 1 else part @ _WEIGHTS
-    return np.asarray(plane * 255, np.float32)
+    clipped = np.asarray(~((part > 0) & (part < 1)).all(2))
+    return Tile(site.top + row, site.left + column, np.asarray(plane * 255, np.float32), clipped)
