@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend": {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,
     },
-    "scanmend_models._train": {"torch", "numpy", "PIL"},
+    "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors"},
     "scanmend_models": {"torch", "numpy", "safetensors", "scanmend_models._train", "scanmend"},
     # Training is torch's work; the command hands it a device.
     "scanmend.cli.train": {

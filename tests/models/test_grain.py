@@ -1,40 +1,21 @@
-"""The grain network, what it is trained with, and the loop that trains it."""
+"""The grain networks: what their cards and papers say of them."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
+import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
+import scanmend_models
 import torch
-from PIL import Image
 from scanmend import cards
 from scanmend.engine import load_network
-from scanmend_models._train import data
-from scanmend_models._train.loop import Settings, Trainer
+from scanmend_models.grain_best import arch as best
 from scanmend_models.grain_fast import arch
 from torch import Tensor
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
     return load_network(cards.find("grain-fast"))
-
-
-def pictures(folder: Path, count: int = 12, side: int = 192) -> Path:
-    """Smooth colourful pictures, each of its own source."""
-    rows, columns = np.mgrid[:side, :side]
-    for seed in range(count):
-        rng = np.random.default_rng(seed)
-        waves = [np.sin(columns / rng.uniform(5, 40) + rows / rng.uniform(5, 40)) for _ in range(3)]
-        pixels = 128 + 90 * np.stack(waves, axis=2)
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"set__picture{seed}__0.png")
-    return folder
 
 
 def clean_batch(count: int = 8, side: int = 64) -> Tensor:
@@ -111,72 +92,41 @@ def test_the_halo_of_the_card_is_enough(network: torch.nn.Module) -> None:
     assert (whole - window).abs().max() * 255 < 0.1
 
 
-def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
-    found = data.load([pictures(tmp_path)], held_out_sources=2)
-    lines: list[str] = []
+def test_the_best_network_has_drunet_s_size_and_names() -> None:
+    weights = best.build().state_dict()
+    stages = [f"m_down{n}" for n in (1, 2, 3)] + ["m_body"] + [f"m_up{n}" for n in (3, 2, 1)]
+    names = {"m_head.weight", "m_tail.weight"}
+    for stage in stages:
+        first = 1 if stage.startswith("m_up") else 0
+        names |= {
+            f"{stage}.{first + block}.res.{layer}.weight"
+            for block, layer in itertools.product(range(4), (0, 2))
+        }
+        names |= {f"{stage}.{0 if first else 4}.weight"} - {"m_body.4.weight"}
 
-    def trainer(minutes: float) -> Trainer:
-        settings = Settings(minutes=minutes, batch=2, patch=32, compile=False)
-        return Trainer(arch.build(), found, tmp_path / "run", settings, device=CPU, report=lines.append)
-
-    first = trainer(0.01)
-    first.run()
-    second = trainer(0.02)
-
-    assert second.step == first.step > 0
-    torch.testing.assert_close(second.average, first.average)
-    assert any("resumed at step" in line for line in lines)
-
-
-def test_two_runs_of_one_seed_take_the_same_steps(tmp_path: Path) -> None:
-    found = data.load([pictures(tmp_path)], held_out_sources=2)
-    losses = []
-    for name in ("a", "b"):
-        settings = Settings(minutes=10, batch=2, patch=32, compile=False)
-        torch.manual_seed(5)
-        trainer = Trainer(arch.build(), found, tmp_path / name, settings, device=CPU)
-        losses.append([trainer._train_step(trainer.network) for _ in range(5)])
-
-    # the learning rate follows the clock, which the first steps hardly feel
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert sum(weight.numel() for weight in weights.values()) == 8_161_536
+    assert set(weights) == names
+    assert weights["m_down1.0.res.0.weight"].shape == (32, 32, 3, 3)
+    assert weights["m_down1.4.weight"].shape == (64, 32, 2, 2)
+    assert weights["m_up1.0.weight"].shape == (64, 32, 2, 2)
 
 
-def test_crops_of_one_photograph_never_stand_on_both_sides(tmp_path: Path) -> None:
-    for source in range(6):
-        for crop in range(3):
-            Image.new("RGB", (160, 160)).save(tmp_path / f"set__photo{source}__auto{crop}.png")
+def test_the_best_network_scales_with_contrast_and_noise_alike() -> None:
+    torch.manual_seed(0)
+    net = best.build()
+    inputs = torch.rand(1, 5, 32, 48)
 
-    found = data.load([tmp_path], held_out_sources=2)
+    with torch.inference_mode():
+        once, thrice = net(inputs), net(3 * inputs)
 
-    assert (len(found.train), len(found.held_out)) == (12, 6)
-
-
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no pictures"):
-        data.load([tmp_path])
+    assert once.shape == (1, 3, 32, 48)
+    torch.testing.assert_close(thrice, 3 * once, rtol=1e-4, atol=1e-6)
 
 
-def test_pictures_that_are_all_too_small_are_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (64, 64)).save(tmp_path / "small.png")
+def test_a_network_without_weights_has_no_card_and_is_not_listed() -> None:
+    folder = Path(next(iter(scanmend_models.__path__)))
 
-    with pytest.raises(FileNotFoundError, match="160 pixels"):
-        data.load([tmp_path])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_a_run_that_is_told_to_stop_leaves_a_whole_checkpoint_and_its_weights(tmp_path: Path) -> None:
-    pictures(tmp_path)
-    command = [sys.executable, "-m", "scanmend", "train", "grain", "--data", str(tmp_path), "--out"]
-    command += [str(tmp_path / "run"), "--minutes", "5", "--batch", "2", "--patch", "32", "--no-compile"]
-    with subprocess.Popen(
-        [*command, "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as run:
-        while not (tmp_path / "run" / "run.json").exists():
-            assert run.poll() is None
-        run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=120)
-
-    assert (tmp_path / "run" / "weights.safetensors").exists()
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["batch"] == 2
-    torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    for network in folder.glob("*/arch.py"):
+        has_weights = (network.parent / "weights.safetensors").exists()
+        assert (network.parent / "card.toml").exists() == has_weights, network.parent.name
+    assert len(cards.installed()) == len(list(folder.glob("*/weights.safetensors")))

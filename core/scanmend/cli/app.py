@@ -283,13 +283,16 @@ def _train() -> None:
     """Trains the models that ship."""
 
 
+TrainingData = Annotated[
+    list[Path],
+    typer.Option("--data", metavar="FOLDER", help="A folder of clean pictures. May be repeated."),
+]
+
+
 @train_app.command("grain")
 def train_grain(
     *,
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", metavar="FOLDER", help="A folder of clean pictures. May be repeated."),
-    ],
+    data: TrainingData,
     out: Annotated[
         Path,
         typer.Option(
@@ -299,20 +302,64 @@ def train_grain(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.01, help="Training time, over all parts of a continued run.")
     ],
+    tier: Annotated[Quality, typer.Option("--tier", help="Which of the networks.")] = Quality.fast,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", metavar="FILE", help="Weights to start from instead of fresh ones."),
+    ] = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Crops of one step.")] = 8,
     patch: Annotated[int, typer.Option("--patch", min=32, max=1024, help="A crop's side in pixels.")] = 128,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of pictures, crops and noise.")] = 1,
+    late_patch: Annotated[
+        int,
+        typer.Option(
+            "--late-patch",
+            min=0,
+            max=1024,
+            help="Side in the last 30 % of the time, fewer crops; 0: --patch.",
+        ),
+    ] = 0,
+    rate: Annotated[
+        float, typer.Option("--rate", min=1e-6, max=1.0, help="Peak learning rate of hidden layers.")
+    ] = 0.02,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, pictures, crops and noise.")] = 1,
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compiles the network; pays after five minutes.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Compiles the network; by default on CUDA, where it pays."
+        ),
+    ] = None,
 ) -> None:
     """Trains the network that removes grain and noise."""
     from scanmend.cli import train as command  # noqa: PLC0415
 
-    command.grain(
-        data, out, minutes=minutes, device=device, batch=batch, patch=patch, seed=seed, compiled=compiled
-    )
+    numbers = {
+        "minutes": minutes,
+        "batch": batch,
+        "patch": patch,
+        "late_patch": late_patch,
+        "rate": rate,
+        "seed": seed,
+        "compile": compiled,
+    }
+    command.grain(data, out, tier=tier.value, init=init, device=device, settings=numbers)
+
+
+@train_app.command("samples")
+def train_samples(
+    *,
+    data: TrainingData,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="SHEET", help="The sheet to write, .png.")],
+    scans: Annotated[
+        list[Path] | None,
+        typer.Option("--scans", metavar="FOLDER", help="Real scans to lay beside. May be repeated."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of crops and noise.")] = 1,
+) -> None:
+    """Draws what training shows the network: a row of samples for each kind of damage."""
+    from scanmend.cli import train as command  # noqa: PLC0415
+
+    command.samples(data, out, scans=scans or [], seed=seed)
 
 
 @app.command()

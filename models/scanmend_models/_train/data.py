@@ -73,8 +73,10 @@ class Crops:
 
     def batch(self, count: int, side: int) -> Tensor:
         """(count, 3, side, side) float32 in [0, 1]."""
-        crops = [self._crop(side) for _ in range(count)]
-        return torch.stack(crops).to(self.device, torch.float32) / 255
+        crops = torch.stack([self._crop(side) for _ in range(count)])
+        if self.device.type == "cuda":  # pinned memory travels while the device still computes
+            crops = crops.pin_memory()
+        return crops.to(self.device, non_blocking=True).to(torch.float32) / 255
 
     def _crop(self, side: int) -> Tensor:
         picture = self.pictures[self._below(len(self.pictures))]

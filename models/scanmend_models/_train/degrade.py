@@ -22,6 +22,7 @@ from scanmend_models._train.light import (
     lag_one_correlation,
     local_rms,
     luma,
+    places,
     to_display,
     to_eight_bit,
     to_linear,
@@ -146,7 +147,7 @@ class Degrader:
         clean = _on(grey, clean, lambda x: luma(x).expand_as(x))
         white = self._chance(count, self.shares.white)
         parts = [
-            (chosen, degrade(clean[chosen], grey_file[chosen]))
+            (chosen, degrade(clean[places(chosen, self.device)], grey_file[chosen]))
             for chosen, degrade in ((white, self._white), (~white, self._scanned))
             if chosen.any()
         ]
@@ -174,7 +175,8 @@ class Degrader:
         scan, target = torch.empty_like(clean), torch.empty_like(clean)
         for chosen, expose in ((~resized, self._exposed), (resized, self._resized)):
             if chosen.any():
-                scan[chosen], target[chosen] = expose(clean[chosen])
+                at = places(chosen, self.device)
+                scan[at], target[at] = expose(clean[at])
         scan = _on(grey_file, scan, lambda x: x[:, :1].expand_as(x))
         scan, noise = self._coded(scan, target)
         residual = scan - target
@@ -182,7 +184,7 @@ class Degrader:
         return Sample(
             scan=scan,
             clean=target,
-            sigma=local_rms(residual) * told.to(self.device),
+            sigma=local_rms(residual) * told.to(self.device, non_blocking=True),
             correlation=lag_one_correlation(residual),
             noise=noise,
         )
@@ -244,7 +246,7 @@ class Degrader:
         """
         count = len(light)
         density = -torch.log10(light.clamp_min(1e-3))
-        negative = self._chance(count, self.shares.negative).reshape(-1, 1, 1, 1).to(self.device)
+        negative = self._number(count, 0.0, 1.0) < self.shares.negative
         carrier = torch.where(negative, (MAX_DENSITY - density) * 0.6, density)
         peak = 0.16 * self._number(count, 0.0, 1.0) ** 1.5
         radius = self._number(count, 0.3, 1.6)
@@ -268,7 +270,7 @@ class Degrader:
     def banding(self, light: Tensor) -> Tensor:
         """Stripes along rows or columns: sensor cells that differ in offset and in gain."""
         count, _, height, width = light.shape
-        along = self._chance(count, 0.5).reshape(-1, 1, 1, 1).to(self.device)
+        along = self._number(count, 0.0, 1.0) < 0.5
         rows, columns = self._normal((count, 3, height, 1)), self._normal((count, 3, 1, width))
         shared = self._number(count, 0.0, 1.0)
         offset, gain = 10 ** self._number(count, -4.0, -2.5), 10 ** self._number(count, -2.8, -1.3)
@@ -306,7 +308,7 @@ class Degrader:
 
     def _number(self, count: int, low: float, high: float) -> Tensor:
         drawn = torch.rand(count, 1, 1, 1, generator=self.choices)
-        return (low + (high - low) * drawn).to(self.device)
+        return (low + (high - low) * drawn).to(self.device, non_blocking=True)
 
     def _normal(self, shape: tuple[int, ...]) -> Tensor:
         return torch.randn(shape, generator=self.pixels, device=self.device)
@@ -316,9 +318,8 @@ def _on(chosen: Tensor, x: Tensor, effect: Callable[[Tensor], Tensor]) -> Tensor
     """`x` with the effect on the chosen samples (N,) alone."""
     if not chosen.any():
         return x
-    changed = x.clone()
-    changed[chosen] = effect(x[chosen])
-    return changed
+    at = places(chosen, x.device)
+    return x.index_copy(0, at, effect(x[at]))
 
 
 def _reframed(x: Tensor, height: int, width: int) -> Tensor:
@@ -333,6 +334,7 @@ def _reframed(x: Tensor, height: int, width: int) -> Tensor:
 def _joined(parts: list[tuple[Tensor, Sample]]) -> Sample:
     """Samples of the chosen places, in the order of the batch."""
     order = torch.cat([chosen.nonzero()[:, 0] for chosen, _ in parts]).argsort()
+    order = order.to(parts[0][1].scan.device, non_blocking=True)
 
     def joined(values: list[Tensor]) -> Tensor:
         return torch.cat(values)[order]

@@ -7,12 +7,13 @@ the scaled tables of ITU-T T.81 Annex K, and back with triangular chroma interpo
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scanmend_models._train.light import to_eight_bit
+from scanmend_models._train.light import places, to_eight_bit
 
 # ITU-T T.81, Annex K, tables K.1 and K.2.
 _LUMINANCE = (
@@ -49,9 +50,10 @@ def jpeg(x: Tensor, quality: Tensor, *, halved: Tensor, offset: Tensor) -> Tenso
         for moved in (False, True):
             chosen = (halved == halve) & (offset.any(dim=1) == moved)
             if chosen.any():
-                framed = _framed(x[chosen], offset[chosen])
+                at = places(chosen, x.device)
+                framed = _framed(x[at], offset[chosen])
                 coded = _coded(framed, quality[chosen], halve=halve)
-                result[chosen] = _unframed(coded, offset[chosen], x.shape[2], x.shape[3])
+                result[at] = _unframed(coded, offset[chosen], x.shape[2], x.shape[3])
     return result
 
 
@@ -82,7 +84,7 @@ def _unframed(x: Tensor, offset: Tensor, height: int, width: int) -> Tensor:
 
 
 def _coded(x: Tensor, quality: Tensor, *, halve: bool) -> Tensor:
-    luma_steps, chroma_steps = (table.to(x.device) for table in _steps(quality))
+    luma_steps, chroma_steps = (table.to(x.device, non_blocking=True) for table in _steps(quality))
     planes = (_mixed(to_eight_bit(x), _TO_YCC) * 255).round()  # luma 0 to 255, chroma -128 to 127
     luma, chroma = planes[:, :1] - 128, planes[:, 1:]
     if halve:
@@ -120,6 +122,7 @@ def _quantised(planes: Tensor, steps: Tensor) -> Tensor:
     return functional.pixel_shuffle(back, 8).reshape(planes.shape)
 
 
+@cache
 def _dct(device: torch.device) -> Tensor:
     """(64, 64): the orthonormal 8 x 8 DCT of a block that is read row by row."""
     index = torch.arange(8, dtype=torch.float64)
@@ -128,5 +131,10 @@ def _dct(device: torch.device) -> Tensor:
     return torch.kron(rows, rows).to(device, torch.float32)
 
 
-def _mixed(x: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    return torch.einsum("oc,nchw->nohw", x.new_tensor(matrix), x)
+@cache
+def _matrix(rows: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
+    return torch.tensor(rows, device=device)
+
+
+def _mixed(x: Tensor, rows: tuple[tuple[float, ...], ...]) -> Tensor:
+    return torch.einsum("oc,nchw->nohw", _matrix(rows, x.device), x)

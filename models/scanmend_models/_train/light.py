@@ -32,8 +32,12 @@ def to_eight_bit(x: Tensor) -> Tensor:
 
 def luma(x: Tensor) -> Tensor:
     """(N, 1, H, W): ITU-R BT.601 luma of (N, 3, H, W)."""
-    weights = x.new_tensor((0.299, 0.587, 0.114)).reshape(1, 3, 1, 1)
-    return (x * weights).sum(dim=1, keepdim=True)
+    return 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:3]
+
+
+def places(chosen: Tensor, device: torch.device) -> Tensor:
+    """Indices of a mask (N,) that lives on the CPU; the device need not come to rest for them."""
+    return chosen.nonzero()[:, 0].to(device, non_blocking=True)
 
 
 def blur(x: Tensor, down: Tensor, across: Tensor) -> Tensor:

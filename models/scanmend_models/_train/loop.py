@@ -1,9 +1,10 @@
 """The training loop that every network here shares: resumable, within a time budget.
 
-A run is a folder: `checkpoint.pt` (network, average, optimizer, random states, progress),
-`log.tsv` (a line for each report) and `run.json` (seed, versions, data digest, settings).
-The learning rate follows the share of the time budget that is used, so a run that is
-killed and resumed, or that shares its processor, still ends its cosine at zero.
+A run is a folder: `checkpoint.pt` (network, average, optimiser, random states, progress),
+`log.tsv` (a line for each report), `curve.png` (the log, drawn) and `run.json` (seed, versions,
+data, settings, what was reached). The learning rate follows the share of the time budget that
+is used, so a run that is killed and resumed, or that shares its processor, still ends its
+cosine at zero. During the warm-up it follows the steps alone: a seed fixes them bit for bit.
 """
 
 from __future__ import annotations
@@ -17,13 +18,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scanmend_models._train.data import Crops, Pictures
-from scanmend_models._train.degrade import Degrader, Sample
+from scanmend_models._train import curve, files
+from scanmend_models._train.optim import MuonAdamW
+
+Forward = Callable[[Tensor], Tensor]
+"""A network under mixed precision: takes and returns float32."""
+
+
+class Task(Protocol):
+    """What a network learns: where its batches come from, and how it is judged."""
+
+    def loss(self, network: Forward, count: int, side: int) -> Tensor:
+        """Draws `count` samples of `side` pixels and returns the scalar to be made small."""
+
+    def scores(self, network: Forward) -> dict[str, float]:
+        """Held-out scores by name, higher is better; the same pictures and noise at each call."""
+
+    def state(self) -> list[Tensor]:
+        """All random generators, for a checkpoint."""
+
+    def resume(self, state: list[Tensor]) -> None:
+        """Goes on where `state` was taken."""
+
+    def record(self) -> dict[str, Any]:
+        """Which data this is, for `run.json`; `digest` must differ where the data does."""
 
 
 @dataclass(frozen=True)
@@ -31,182 +55,265 @@ class Settings:
     """Numbers of a run.
 
     Attributes:
-        minutes: training time, over all resumed parts.
-        seed: of pictures, crops and degradation.
+        minutes: training time, over all resumed parts: everything but loading pictures.
+        seed: of fresh weights, pictures, crops and degradation.
         batch, patch: crops of a step, and their side in pixels.
-        rate: peak learning rate, reached after `warm_up` steps.
+        late_patch: side in the last 30 % of the time, with as many fewer crops; 0 keeps `patch`.
+        rate: Muon's peak, reached after `warm_up` steps; AdamW's is `small` of it.
         average: decay of the exponential moving average that is shipped.
-        compile: whether to compile the network (pays after about five minutes).
+        compile: whether the network is compiled; None where it pays: on CUDA.
     """
 
     minutes: float
     seed: int = 1
     batch: int = 8
     patch: int = 128
-    rate: float = 8e-4
-    warm_up: int = 300
-    clip: float = 1.0
+    late_patch: int = 0
+    rate: float = 0.02
+    small: float = 0.04
+    warm_up: int = 128
     average: float = 0.999
-    compile: bool = True
+    compile: bool | None = None
 
 
+LATE = 0.7
+"""Share of the time after which crops of `late_patch` pixels are drawn."""
+FIRST_SECONDS = 20.0
+CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 180.0
-CHECKPOINT_SECONDS = 120.0
+OVERHEAD = 25
+"""Measuring and saving wait for as many times what they took: together under a tenth of a run."""
+
+
+class Diverged(ArithmeticError):  # noqa: N818 - reads as the sentence it stands for
+    """The loss is no longer a number; the last checkpoint is older than that."""
 
 
 class Trainer:
     """One run of one network.
 
     Args:
-        network: trained in place; its forward takes `Sample.inputs()`.
-        pictures: training and held-out pictures.
+        network: trained in place.
+        task: what it learns.
         out: the run's folder; a checkpoint there is resumed.
         report: called with one line for people.
+        notes: what else `run.json` should say.
+
+    Raises:
+        ValueError: the checkpoint in `out` is of another network or of other pictures.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        pictures: Pictures,
+        task: Task,
         out: Path,
         settings: Settings,
         *,
         device: torch.device,
         report: Callable[[str], None] = print,
+        notes: dict[str, Any] | None = None,
     ) -> None:
-        self.settings, self.device, self.out, self.report = settings, device, out, report
-        torch.manual_seed(settings.seed)
-        self.network = network.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0
-        )
-        self.crops = Crops(pictures.train, settings.seed, device)
-        self.degrade = Degrader(settings.seed + 1, device)
-        self.pictures = pictures
-        self.step, self.seconds = 0, 0.0
+        self.settings, self.device, self.out = settings, device, out
+        self.task, self.report, self.notes = task, report, notes or {}
+        self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.optimizer = MuonAdamW(self.network, settings.rate, settings.rate * settings.small)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.step, self.seconds, self.warm_seconds = 0, 0.0, 0.0
         self.stopping = False
+        self._compiled: nn.Module | None = None
+        self._losses: list[Tensor] = []
         out.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        self.rows = self._resume()
 
-    def run(self) -> float:
-        """Trains until the budget is spent or a stop signal comes; returns held-out PSNR at sigma 25."""
-        forward = torch.compile(self.network) if self.settings.compile else self.network
+    @property
+    def share(self) -> float:
+        """How much of the time after the warm-up is used, 0 to 1."""
+        if self.step < self.settings.warm_up:
+            return 0.0
+        left = self.settings.minutes * 60 - self.warm_seconds
+        return min(max((self.seconds - self.warm_seconds) / left, 0.0), 1.0) if left > 0 else 1.0
+
+    def run(self) -> dict[str, float]:
+        """Trains until the time is used up or a stop signal comes.
+
+        Returns:
+            The last held-out scores; none after a stop signal, which is heeded within seconds.
+
+        Raises:
+            Diverged: the loss is no longer a number.
+        """
         with self._stop_signals():
             self._record()
-            self._loop(forward)
+            self._loop()
         self._save()
-        psnr = self.held_out_psnr()
-        self._log(math.nan, psnr)
-        return psnr
+        if not self.stopping:
+            self._report_progress(0.0)
+        self._record()
+        return self.rows[-1][3] if self.rows and not self.stopping else {}
 
-    def _loop(self, forward: Any) -> None:
+    def _loop(self) -> None:
         budget = self.settings.minutes * 60
+        between_reports = between_saves = min(budget / 40, FIRST_SECONDS)
+        before, last = self.seconds, time.monotonic()
         reported = saved = self.seconds
-        losses: list[float] = []
+        drawn = 0
         while self.seconds < budget and not self.stopping:
-            started = time.monotonic()
-            losses.append(self._train_step(forward))
-            self.seconds += time.monotonic() - started
-            if self.seconds - reported >= REPORT_SECONDS:
-                self._log(sum(losses) / len(losses), self.held_out_psnr())
-                reported, losses = self.seconds, []
-            if self.seconds - saved >= CHECKPOINT_SECONDS:
-                self._save()
-                saved = self.seconds
+            drawn += self.train_step()
+            self.seconds, last = self.seconds + time.monotonic() - last, time.monotonic()
+            if self.step == self.settings.warm_up:
+                self.warm_seconds = self.seconds
+            if self.seconds - reported >= between_reports and self.seconds < budget:
+                took = _timed(self._report_progress, drawn / (self.seconds - before))
+                between_reports = max(min(budget / 40, REPORT_SECONDS), OVERHEAD * took)
+                before, reported, drawn = self.seconds + took, self.seconds + took, 0
+            if self.seconds - saved >= between_saves:
+                took = _timed(self._save)
+                between_saves = max(min(budget / 40, CHECKPOINT_SECONDS), OVERHEAD * took)
+                saved = self.seconds + took
 
-    def _train_step(self, forward: Any) -> float:
-        settings = self.settings
-        share = min(self.seconds / (settings.minutes * 60), 1.0)
-        warm = min((self.step + 1) / settings.warm_up, 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.rate * warm * (0.5 * (1 + math.cos(math.pi * share)) + 1e-3)
-        sample = self.degrade(self.crops.batch(settings.batch, settings.patch))
-        inputs = sample.inputs().contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            restored = forward(inputs)
-        loss = _charbonnier(restored.float(), sample.clean)
+    def train_step(self) -> int:
+        """One step of the optimiser; how many crops it saw."""
+        count, side = self._batch()
+        self.optimizer.pace(self._pace())
+        loss = self.task.loss(self._forward, count, side)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        self._losses.append(loss.detach())  # asking for its value would make the device wait
+        return count
+
+    def _batch(self) -> tuple[int, int]:
+        settings = self.settings
+        if not settings.late_patch or self.share < LATE:
+            return settings.batch, settings.patch
+        fewer = settings.batch * settings.patch**2 / settings.late_patch**2
+        return max(round(fewer), 1), settings.late_patch
+
+    def _pace(self) -> float:
+        """Share of the peak rates: a linear warm-up by steps, then a cosine by time."""
+        warm = min((self.step + 1) / self.settings.warm_up, 1.0)
+        return warm * (0.5 * (1 + math.cos(math.pi * self.share)) + 1e-3)
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        compiled = self.settings.compile if self.settings.compile is not None else self.device.type == "cuda"
+        if compiled and self._compiled is None:
+            self._compiled = torch.compile(self.network)  # type: ignore[assignment]
+        return self._mixed(self._compiled or self.network, inputs)
+
+    def _mixed(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            result: Tensor = network(inputs)
+        return result.float()
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
         for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
 
     @torch.inference_mode()
-    def held_out_psnr(self, sigma: float = 25 / 255) -> float:
-        """Mean PSNR in dB of the averaged network on held-out pictures with clipped 8-bit white noise."""
+    def scores(self) -> dict[str, float]:
+        """The averaged network's held-out scores."""
         current = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
-        generator = torch.Generator().manual_seed(0)
-        scores = []
-        for picture in self.pictures.held_out:
-            clean = (picture[None, :, :256, :256].float() / 255).to(self.device)
-            noise = torch.randn(clean.shape, generator=generator).to(self.device)
-            scan = ((clean + sigma * noise).clamp(0, 1) * 255).round() / 255
-            level = torch.full_like(clean[:, :1], sigma)
-            inputs = Sample(scan, clean, level, torch.zeros_like(level[..., :1, :1])).inputs()
-            with torch.autocast(self.device.type, torch.bfloat16):
-                restored = self.network(inputs.contiguous(memory_format=torch.channels_last))
-            error = ((restored.float().clamp(0, 1) - clean) ** 2).mean()
-            scores.append(-10 * math.log10(float(error)))
-        self.network.load_state_dict(current)
-        return sum(scores) / len(scores) if scores else math.nan
+        self.network.eval()
+        try:
+            return self.task.scores(lambda inputs: self._mixed(self.network, inputs))
+        finally:
+            self.network.load_state_dict(current)
+            self.network.train()
 
-    def _log(self, loss: float, psnr: float) -> None:
-        rate = self.step * self.settings.batch / max(self.seconds, 1e-9)
-        left = max(self.settings.minutes - self.seconds / 60, 0.0)
-        with (self.out / "log.tsv").open("a", encoding="utf-8") as log:
-            log.write(f"{self.step}\t{self.seconds:.0f}\t{loss:.6f}\t{psnr:.3f}\n")
+    def _check(self) -> None:
+        if self._losses and not bool(torch.stack(self._losses).isfinite().all()):
+            raise Diverged(f"the loss is no number any more at step {self.step}")
+
+    def _report_progress(self, rate: float) -> None:
+        self._check()
+        loss = float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        self._losses.clear()
+        scores = self.scores()
+        minutes = self.seconds / 60
+        self.rows.append((self.step, minutes, loss, scores))
+        self._write_log()
+        said = "  ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        left = max(self.settings.minutes - minutes, 0.0)
         self.report(
-            f"step {self.step}  {self.seconds / 60:.1f} min  loss {loss:.5f}  held-out {psnr:.2f} dB"
-            f"  {rate:.1f} crops/s  {left:.0f} min left"
+            f"step {self.step}  {minutes:.1f} min  loss {loss:.4f}  {said}"
+            + (f"  {rate:.1f} crops/s  {left:.0f} min left" if rate else "  done")
         )
 
+    def _write_log(self) -> None:
+        lines = [
+            "\t".join((f"{step}", f"{minutes:.3f}", f"{loss:.6f}", json.dumps(scores)))
+            for step, minutes, loss, scores in self.rows
+        ]
+        files.replace(self.out / "log.tsv", "".join(line + "\n" for line in lines).encode())
+        files.replace(self.out / "curve.png", curve.draw(self.rows, f"{self.out.name}, step {self.step}"))
+
     def _save(self) -> None:
-        """Replaces the checkpoint in one step, so that a kill at any moment leaves a whole one."""
+        self._check()
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "crops": self.crops.generator.get_state(),
-            "degrade": self.degrade.state(),
-            "step": self.step,
-            "seconds": self.seconds,
+            "task": self.task.state(),
+            "digest": self.task.record()["digest"],
+            "progress": {"step": self.step, "seconds": self.seconds, "warm_seconds": self.warm_seconds},
         }
-        temporary = self.out / "checkpoint.pt.part"
-        torch.save(state, temporary)
-        temporary.replace(self.out / "checkpoint.pt")
+        files.replace_state(self.out / "checkpoint.pt", state)
 
-    def _resume(self) -> None:
+    def _resume(self) -> list[curve.Row]:
+        """Takes up the checkpoint, if there is one; the log as far as it goes back to it."""
         path = self.out / "checkpoint.pt"
         if not path.exists():
-            return
+            return []
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
+        if state.get("digest") != self.task.record()["digest"]:
+            raise ValueError(f"{path} was trained on other pictures")
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} holds another network") from error
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.crops.generator.set_state(state["crops"].cpu())
-        self.degrade.resume(state["degrade"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.task.resume(state["task"])
+        progress = state["progress"]
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.warm_seconds = progress["warm_seconds"]
         self.report(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes in")
+        return [row for row in _log(self.out / "log.tsv") if row[0] <= self.step]
 
     def _record(self) -> None:
         record = {
+            **self.notes,
             "settings": asdict(self.settings),
-            "data": self.pictures.digest,
-            "pictures": {"train": len(self.pictures.train), "held_out": len(self.pictures.held_out)},
-            "versions": {"torch": torch.__version__, "python": platform.python_version()},
-            "device": str(self.device),
+            "data": self.task.record(),
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+            "device": self._device_name(),
+            "threads": torch.get_num_threads(),
+            "reached": {
+                "step": self.step,
+                "minutes": round(self.seconds / 60, 2),
+                "scores": self.rows[-1][3] if self.rows else {},
+            },
         }
-        (self.out / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        files.replace_json(self.out / "run.json", record)
+
+    def _device_name(self) -> str:
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
 
     @contextmanager
     def _stop_signals(self) -> Iterator[None]:
@@ -223,6 +330,14 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """A smooth L1 (Charbonnier et al., ICIP 1994)."""
-    return ((restored - clean).square() + epsilon**2).sqrt().mean()
+def _timed(work: Callable[..., None], *arguments: float) -> float:
+    started = time.monotonic()
+    work(*arguments)
+    return time.monotonic() - started
+
+
+def _log(path: Path) -> list[curve.Row]:
+    if not path.exists():
+        return []
+    fields = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    return [(int(step), float(at), float(loss), json.loads(scores)) for step, at, loss, scores in fields]

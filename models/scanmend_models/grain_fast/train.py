@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
-from scanmend_models._train import data
-from scanmend_models._train.loop import Settings, Trainer
+from scanmend_models._train import denoise
+from scanmend_models._train.loop import Settings
 from scanmend_models.grain_fast import arch
 
 
@@ -20,17 +19,7 @@ def train(
     *,
     device: torch.device,
     report: Callable[[str], None] = print,
+    init: Path | None = None,
 ) -> Path:
-    """Trains, or goes on with, the run in `out`.
-
-    Returns:
-        `out/weights.safetensors`: the averaged weights in float16, as they are shipped.
-
-    Raises:
-        FileNotFoundError: the folders hold no pictures.
-    """
-    trainer = Trainer(arch.build(), data.load(folders), out, settings, device=device, report=report)
-    trainer.run()
-    weights = out / "weights.safetensors"
-    save_file({name: value.half().contiguous().cpu() for name, value in trainer.average.items()}, weights)
-    return weights
+    """Trains, or goes on with, the run in `out`; arguments and errors as `denoise.train`."""
+    return denoise.train(arch.build, folders, out, settings, device=device, report=report, init=init)

@@ -1,0 +1,148 @@
+"""What the denoisers learn: pictures without their noise, its level and correlation told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from scanmend_models._train import data, files
+from scanmend_models._train.degrade import Degrader, Sample
+from scanmend_models._train.light import to_eight_bit
+from scanmend_models._train.loop import Forward, Settings, Trainer
+
+SIGMAS = (15, 25, 50)
+"""Levels of the held-out scores, of 255: those of the literature."""
+
+
+class Denoising:
+    """The task of every grain network.
+
+    Args:
+        pictures: training and held-out pictures.
+        seed: of crops and degradation.
+    """
+
+    def __init__(self, pictures: data.Pictures, seed: int, device: torch.device) -> None:
+        self.pictures, self.device = pictures, device
+        self.crops = data.Crops(pictures.train, seed, device)
+        self.degrade = Degrader(seed + 1, device)
+        self.scored = _scored(pictures.held_out, device)
+
+    def loss(self, network: Forward, count: int, side: int) -> Tensor:
+        """The PSNR loss of one drawn batch."""
+        sample = self.degrade(self.crops.batch(count, side))
+        return psnr_loss(network(sample.inputs()), sample.clean)
+
+    def scores(self, network: Forward) -> dict[str, float]:
+        """Mean PSNR in dB, white noise clipped and rounded to 8 bits, result rounded too."""
+        return {
+            f"PSNR {level}": sum(_psnr(network, sample) for sample in samples) / max(len(samples), 1)
+            for level, samples in self.scored.items()
+        }
+
+    def state(self) -> list[Tensor]:
+        """Generators of crops and degradation."""
+        return [self.crops.generator.get_state(), *self.degrade.state()]
+
+    def resume(self, state: list[Tensor]) -> None:
+        """Goes on with the same crops and noise."""
+        self.crops.generator.set_state(state[0].cpu())
+        self.degrade.resume(state[1:])
+
+    def record(self) -> dict[str, Any]:
+        """How many pictures, and the digest of their names and bytes."""
+        return {
+            "digest": self.pictures.digest,
+            "train": len(self.pictures.train),
+            "held_out": len(self.pictures.held_out),
+        }
+
+
+def psnr_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Half the logarithm of each sample's mean squared error, averaged over samples.
+
+    As weak noise as strong counts then, each by its share (Chen et al., "Simple Baselines for
+    Image Restoration", arXiv 2204.04676). 1e-6 is an error of a quarter of a grey level.
+    """
+    return 0.5 * torch.log((restored - clean).square().mean(dim=(1, 2, 3)) + 1e-6).mean()
+
+
+def train(
+    build: Callable[[], nn.Module],
+    folders: list[Path],
+    out: Path,
+    settings: Settings,
+    *,
+    device: torch.device,
+    report: Callable[[str], None] = print,
+    init: Path | None = None,
+) -> Path:
+    """Trains a denoiser, or goes on with the run in `out`.
+
+    Args:
+        build: gives the network with fresh weights.
+        folders: of clean pictures.
+        out: the run's folder.
+        settings: the loop's.
+        device: what computes.
+        report: called with one line for people.
+        init: weights to start from instead, .safetensors.
+
+    Returns:
+        `out/weights.safetensors`: the averaged weights in float16, as they are shipped.
+
+    Raises:
+        FileNotFoundError: the folders hold no pictures.
+        ValueError: the weights, or the run in `out`, are of another network or other pictures.
+        Diverged: the loss is no longer a number.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        network = build()
+    notes: dict[str, Any] = {}
+    if init is not None:
+        _start_from(network, init)
+        notes["init"] = {"file": init.name, "sha256": files.digest(init)}
+    task = Denoising(data.load(folders), settings.seed, device)
+    trainer = Trainer(network, task, out, settings, device=device, report=report, notes=notes)
+    trainer.run()
+    weights = out / "weights.safetensors"
+    halves = {name: value.half().contiguous().cpu() for name, value in trainer.average.items()}
+    files.replace(weights, save(halves))
+    return weights
+
+
+def _start_from(network: nn.Module, init: Path) -> None:
+    try:
+        network.load_state_dict({name: value.float() for name, value in load_file(init).items()})
+    except RuntimeError as error:
+        raise ValueError(f"{init} holds weights of another network") from error
+
+
+def _scored(held_out: tuple[Tensor, ...], device: torch.device, side: int = 256) -> dict[int, list[Sample]]:
+    """Held-out corners with noise that is the same at each call and on each device."""
+    generator = torch.Generator().manual_seed(0)
+    samples: dict[int, list[Sample]] = {level: [] for level in SIGMAS}
+    for picture in held_out:
+        clean = picture[None, :, :side, :side]
+        clean = clean[..., : clean.shape[2] // 16 * 16, : clean.shape[3] // 16 * 16].float() / 255
+        for level, row in samples.items():
+            noise = level / 255 * torch.randn(clean.shape, generator=generator)
+            told = torch.full_like(clean[:, :1], level / 255)
+            sample = Sample(to_eight_bit(clean + noise), clean, told, torch.zeros(1, 1, 1, 1))
+            row.append(_moved(sample, device))
+    return samples
+
+
+def _moved(sample: Sample, device: torch.device) -> Sample:
+    return Sample(*(x.to(device) for x in (sample.scan, sample.clean, sample.sigma, sample.correlation)))
+
+
+def _psnr(network: Forward, sample: Sample) -> float:
+    error = (to_eight_bit(network(sample.inputs())) - sample.clean).square().mean()
+    return -10 * float(torch.log10(error.clamp_min(1e-10)))
