@@ -207,12 +207,13 @@ class Runner:
         return restored[0].permute(1, 2, 0).numpy()
 
     def _apply(self, picture: Tensor, step: Step, card: Card, network: Network) -> Tensor:
-        """One step at its strength: picture - strength * (noise - keep_grain * its luminance)."""
-        restored = _in_pieces(_condition(picture, step), card, network)
-        noise = picture - restored
-        if step.keep_grain:
-            noise -= step.keep_grain * _luma(noise)
-        return picture - step.strength * noise
+        """One step: the part of the change that is grey and the part that is colour, each at its strength."""
+        color = step.strength if step.color is None else step.color
+        noise = picture - _mean_answer(_condition(picture, step), card, network, step.passes)
+        grey = step.strength * (1 - step.keep_grain)
+        if self.grey:
+            return picture - grey * _luma(noise)
+        return picture - color * noise - (grey - color) * _luma(noise)
 
 
 class TorchNetwork:
@@ -332,6 +333,28 @@ def _sigma_table(step: Step) -> FloatArray:
 def _luma(picture: Tensor) -> Tensor:
     weights = picture.new_tensor((0.299, 0.587, 0.114)).reshape(1, 3, 1, 1)
     return (picture * weights).sum(dim=1, keepdim=True)
+
+
+def _mean_answer(inputs: Tensor, card: Card, network: Network, passes: int) -> Tensor:
+    """The network's answer, averaged over 1, 4 (quarter turns) or 8 (mirrored as well) views of a window.
+
+    The condition planes turn with the picture. What depends on the direction of view averages out, what
+    is in the picture stays: the self-ensemble of Lim et al., doi:10.1109/CVPRW.2017.151.
+
+    Raises:
+        EngineError: there is no such number of views.
+    """
+    if passes not in (1, 4, 8):
+        raise EngineError(f"a step takes 1, 4 or 8 passes, not {passes}")
+    if passes == 1:
+        return _in_pieces(inputs, card, network)
+    total = torch.zeros(1, 3, *inputs.shape[2:])
+    for view in range(passes):
+        turns, mirrored = view % 4, view >= 4
+        seen = torch.rot90(inputs.flip(3) if mirrored else inputs, turns, (2, 3)).contiguous()
+        answer = torch.rot90(_in_pieces(seen, card, network), -turns, (2, 3))
+        total += answer.flip(3) if mirrored else answer
+    return total / passes
 
 
 def _in_pieces(inputs: Tensor, card: Card, network: Network) -> Tensor:

@@ -5,6 +5,7 @@ Pure and cheap: a plan can be printed, tested and shown to a person before torch
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scanmend.cards import Card
-    from scanmend.profile import Noise, Profile, Strength
+    from scanmend.profile import Jpeg, Noise, Profile, Strength
 
-ORDER = ("dust", "noise", "blur", "veil", "fading")
+ORDER = ("dust", "noise", "jpeg", "blur", "veil", "fading")
 """The order of the stages, always. Grain is given back after the last one.
 
-Marks first, because every later stage would smear them; noise before blur and veil, because
-both raise whatever noise is left; tone last.
+Marks first, because every later stage would smear them; noise and JPEG's residue before blur and
+veil, because both raise whatever is left; tone last. Noise and JPEG's residue go in one pass where one
+model does both: each would be taken for the other by a model that is told of one alone.
 """
+
+_SERVED_BY = {"jpeg": "noise"}
+"""Stages whose work models of another one do: those for noise learn from pictures that went through JPEG."""
 
 CLEAN_SIGMA = 1.2 / 255
 """Noise below this is left alone, in units of the display range.
@@ -38,6 +43,16 @@ UNSEEN_CORRELATION = 0.6
 FULL_SIGMA = 3.0 / 255
 """From here on `auto` works at full strength; also what is assumed where nothing could be measured."""
 
+KEPT_QUALITY = 95
+"""`auto` leaves alone what was saved as JPEG at this quality or better: nobody sees what it has lost."""
+
+POOR_QUALITY = 85
+"""From here on down `auto` removes what JPEG has left at full strength.
+
+The error at quality 95 is a standard deviation of 2/255, half of it in the colours, and in texture that hides
+it; at 85 it is 3.5/255, and blocks show in skies (`benchmarks/quality/jpeg.py --calibrate`).
+"""
+
 
 class NoiseLike(Protocol):
     """What a plan needs to know of the noise, in units of the display range [0, 1]."""
@@ -52,25 +67,80 @@ class NoiseLike(Protocol):
     def windows(self) -> int: ...
 
 
+class JpegLike(Protocol):
+    """What a plan needs to know of what JPEG has left, in units of the display range [0, 1]."""
+
+    @property
+    def quality(self) -> int: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def sigma(self) -> float: ...
+    @property
+    def correlation(self) -> float: ...
+
+
+class ScreenLike(Protocol):
+    """What a plan needs to know of a halftone screen: pixels from dot to dot, degrees."""
+
+    @property
+    def pitch(self) -> float: ...
+    @property
+    def angle(self) -> float: ...
+
+
 class FactsLike(Protocol):
     """What a plan needs to know of a page; `scanmend.measure.Facts` is one."""
 
     @property
+    def grey(self) -> bool: ...
+    @property
     def noise(self) -> NoiseLike: ...
+    @property
+    def jpeg(self) -> JpegLike | None: ...
+    @property
+    def screen(self) -> ScreenLike | None: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one stage of the profile asks for.
+
+    Attributes:
+        stage: one of `ORDER`.
+        strength: 0 to 1, for what is alike in all channels.
+        color: 0 to 1, for the rest.
+        keep_grain: 0 to 1: the share of the grain, the grey part of the noise, that is given back.
+        sigma: standard deviation of what is to be removed, in units of the display range.
+        correlation: its lag-1 correlation, in [0, 1).
+        cause: what that is, in words.
+    """
+
+    stage: str
+    strength: float
+    color: float
+    keep_grain: float
+    sigma: float
+    correlation: float
+    cause: str
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage at work.
+    """A model at work, for one stage or for several that it serves at once.
 
     Attributes:
-        stage: one of `ORDER`.
+        stage: one of `ORDER`; of several the first.
         model: the card's name.
-        strength: above 0, up to 1: the share of the model's change that is applied.
-        keep_grain: 0 to 1: the share of the grain removed, the grey part of the noise, that is given back.
+        strength: 0 to 1: the share of the model's change that is applied, of its part that is alike
+            in all channels.
+        keep_grain: 0 to 1: the share of that part that is given back.
         sigma: the noise the model is told, in units of the display range.
         correlation: the noise's lag-1 correlation, in [0, 1).
         curve: (tone, sigma), rising in tone; empty where one sigma serves all tones.
+        color: 0 to 1: the share of the rest of the model's change, its colour; None: as strength.
+        passes: 1, 4 or 8: over how many turned and mirrored copies the model's answer is averaged.
+        parts: what each stage asked for.
     """
 
     stage: str
@@ -80,6 +150,9 @@ class Step:
     sigma: float
     correlation: float = 0.0
     curve: tuple[tuple[float, float], ...] = ()
+    color: float | None = None
+    passes: int = 1
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,36 +187,113 @@ def make(profile: Profile, facts: FactsLike, cards: Sequence[Card]) -> Plan:
     Raises:
         ModelError: there is work for a stage, and no model for it.
     """
-    decided = [_noise(profile, profile.noise, facts.noise, tuple(cards))]
-    decided.sort(key=lambda item: ORDER.index(item[0].stage))
-    return Plan(
-        steps=tuple(item for item, _ in decided if isinstance(item, Step)),
-        skipped=tuple(item for item, _ in decided if isinstance(item, Skipped)),
-        notes=tuple(note for _, notes in decided for note in notes),
+    noise, told = _told(profile.noise, facts.noise)
+    asked = (_noise(profile.noise, noise, facts), _jpeg(profile.jpeg, facts))
+    works: dict[str, tuple[Part, ...]] = {}
+    notes: tuple[str, ...] = ()
+    for wish, part in zip((profile.noise, profile.jpeg), asked, strict=True):
+        if isinstance(part, Skipped):
+            continue
+        card, choice = _choose(part.stage, profile, wish.model, tuple(cards))
+        choice = () if card.name in works else choice
+        notes += told + choice + _assumed(noise) if part.stage == "noise" else choice
+        works[card.name] = (*works.get(card.name, ()), part)
+    curve = noise.curve if noise.windows else ()
+    steps = [_step(name, parts, curve) for name, parts in works.items()]
+    skipped = tuple(part for part in asked if isinstance(part, Skipped))
+    return Plan(tuple(sorted(steps, key=lambda step: ORDER.index(step.stage))), skipped, notes)
+
+
+def _step(model: str, parts: tuple[Part, ...], curve: tuple[tuple[float, float], ...]) -> Step:
+    """One pass for all that is asked of a model; `curve` is that of the noise."""
+    first, *others = parts
+    if others:
+        return _together(model, parts, curve)
+    return Step(
+        stage=first.stage,
+        model=model,
+        strength=first.strength,
+        keep_grain=first.keep_grain,
+        sigma=first.sigma,
+        correlation=first.correlation,
+        curve=curve if first.stage == "noise" else (),
+        color=first.color,
+        parts=parts,
     )
 
 
-def _noise(
-    profile: Profile, wish: Noise, noise: NoiseLike, cards: tuple[Card, ...]
-) -> tuple[Step | Skipped, tuple[str, ...]]:
-    noise, notes = _told(wish, noise)
-    if reason := _noise_idle(wish, noise):
-        return Skipped("noise", reason), ()
-    card, choice = _choose("noise", profile, wish.model, cards)
-    notes += choice
+def _together(model: str, parts: tuple[Part, ...], curve: tuple[tuple[float, float], ...]) -> Step:
+    """One pass for several parts, of which the first has the curve.
+
+    Variances add up, each weighed by its part's strength against the strongest. So the strength times the
+    variance that the model is told is the sum of what the parts ask for; it rises with each strength
+    and changes smoothly with it, and a part whose strength comes to 0 fades out of all.
+    """
+    strengths = [max(part.strength, part.color) for part in parts]
+    told = [
+        strength / max(strengths) * part.sigma**2 for strength, part in zip(strengths, parts, strict=True)
+    ]
+    total = sum(told)
+    return Step(
+        stage=parts[0].stage,
+        model=model,
+        strength=min(1.0, sum(part.strength * part.sigma**2 for part in parts) / total),
+        keep_grain=sum(share * part.keep_grain for share, part in zip(told, parts, strict=True)) / total,
+        sigma=math.sqrt(total),
+        correlation=sum(share * part.correlation for share, part in zip(told, parts, strict=True)) / total,
+        curve=tuple(
+            (tone, math.sqrt(told[0] * (sigma / parts[0].sigma) ** 2 + sum(told[1:])))
+            for tone, sigma in curve
+        ),
+        color=min(1.0, sum(part.color * part.sigma**2 for part in parts) / total),
+        parts=parts,
+    )
+
+
+def _noise(wish: Noise, noise: NoiseLike, facts: FactsLike) -> Part | Skipped:
     measured = noise.windows > 0
-    if not measured:
-        notes += (f"noise: it could not be measured; {_in_255(FULL_SIGMA)} is assumed",)
-    step = Step(
-        stage="noise",
-        model=card.name,
-        strength=_strength(wish.strength, noise.sigma),
-        keep_grain=wish.keep_grain,
-        sigma=noise.sigma if measured else FULL_SIGMA,
-        correlation=noise.correlation if measured else 0.0,
-        curve=noise.curve if measured else (),
+    strength, color = (
+        _noise_strength(one, wish, noise, facts.screen) for one in (wish.strength, wish.color_strength())
     )
-    return step, notes
+    if facts.grey:
+        color = strength
+    if reason := _noise_idle(wish, noise, facts.screen, max(strength, color)):
+        return Skipped("noise", reason)
+    sigma = noise.sigma if measured else FULL_SIGMA
+    correlation = noise.correlation if measured else 0.0
+    cause = f"noise of {_in_255(sigma)} with correlation {correlation:.2f}"
+    return Part("noise", strength, color, wish.keep_grain, sigma, correlation, cause)
+
+
+def _jpeg(wish: Jpeg, facts: FactsLike) -> Part | Skipped:
+    jpeg = facts.jpeg
+    if wish.strength == 0:
+        return Skipped("jpeg", "the profile leaves it out")
+    if jpeg is None:
+        return Skipped("jpeg", "no trace of it was found")
+    if wish.strength == "auto" and facts.screen:
+        return Skipped("jpeg", _screened(facts.screen))
+    if wish.strength == "auto" and jpeg.quality >= KEPT_QUALITY:
+        return Skipped("jpeg", f"quality {jpeg.quality} leaves nothing that shows")
+    poor = (KEPT_QUALITY - jpeg.quality) / (KEPT_QUALITY - POOR_QUALITY)
+    strength = _smooth(poor) if wish.strength == "auto" else float(wish.strength)
+    told = "as the file says" if jpeg.source == "file" else "as the pixels show"
+    cause = f"what quality {jpeg.quality}, {told}, has left, about {_in_255(jpeg.sigma)}"
+    return Part("jpeg", strength, strength, 0.0, jpeg.sigma, jpeg.correlation, cause)
+
+
+def _screened(screen: ScreenLike) -> str:
+    where = f"{screen.pitch:.1f} pixels from dot to dot at {screen.angle:.0f} degrees"
+    return (
+        f"a halftone screen was found ({where}), which is no noise: the profile newspaper-halftone is for"
+        " such prints; a strength from 0 to 1 works all the same"
+    )
+
+
+def _assumed(noise: NoiseLike) -> tuple[str, ...]:
+    if noise.windows > 0:
+        return ()
+    return (f"noise: it could not be measured; {_in_255(FULL_SIGMA)} is assumed",)
 
 
 @dataclass(frozen=True)
@@ -169,25 +319,39 @@ def _told(wish: Noise, noise: NoiseLike) -> tuple[NoiseLike, tuple[str, ...]]:
     return told, (f"noise: the profile says {wish.level:g}/255; measured was {_in_255(noise.sigma)}",)
 
 
-def _noise_idle(wish: Noise, noise: NoiseLike) -> str:
+def _noise_idle(wish: Noise, noise: NoiseLike, screen: ScreenLike | None, strength: float) -> str:
     """Why there is nothing to do about noise; empty where there is."""
-    if wish.strength == 0:
+    if wish.strength == 0 and wish.color_strength() == 0:
         return "the profile leaves it out"
-    if wish.strength == "auto":
-        if noise.windows == 0:
-            return "it could not be measured on this picture; a strength from 0 to 1 removes it all the same"
-        if noise.sigma <= CLEAN_SIGMA:
-            return f"noise {_in_255(noise.sigma)} is below what a scan shows; nothing to do"
-    elif noise.windows > 0 and noise.sigma == 0:
+    if noise.windows > 0 and noise.sigma == 0 and strength > 0:
         return "no noise was measured at all"
-    return ""
+    if strength > 0:
+        return ""
+    if "auto" not in (wish.strength, wish.color_strength()):
+        return "the profile leaves it out but for colour, and the page is grey"
+    if noise.windows == 0:
+        return "it could not be measured on this picture; a strength from 0 to 1 removes it all the same"
+    if noise.sigma > CLEAN_SIGMA and screen:
+        return _screened(screen)
+    return f"noise {_in_255(noise.sigma)} is below what a scan shows; nothing to do"
 
 
-def _strength(wish: Strength, sigma: float) -> float:
-    """A wish as it is; auto rises smoothly from 0 at CLEAN_SIGMA to 1 at FULL_SIGMA."""
+def _noise_strength(wish: Strength, of: Noise, noise: NoiseLike, screen: ScreenLike | None) -> float:
+    """A wish as it is; auto rises smoothly from 0 at CLEAN_SIGMA to 1 at FULL_SIGMA.
+
+    Where noise cannot be told from what the picture is made of, auto does nothing, unless the profile
+    names the level.
+    """
     if wish != "auto":
         return float(wish)
-    t = min(max((sigma - CLEAN_SIGMA) / (FULL_SIGMA - CLEAN_SIGMA), 0.0), 1.0)
+    if noise.windows == 0 or (screen and of.level == "auto"):
+        return 0.0
+    return _smooth((noise.sigma - CLEAN_SIGMA) / (FULL_SIGMA - CLEAN_SIGMA))
+
+
+def _smooth(t: float) -> float:
+    """0 up to 0, 1 from 1 on, and no corner between."""
+    t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
@@ -195,12 +359,13 @@ def _choose(
     stage: str, profile: Profile, wanted: str | None, cards: tuple[Card, ...]
 ) -> tuple[Card, tuple[str, ...]]:
     """The model of a stage: the named one, else by quality, else of the other tier, with a note."""
+    served = _SERVED_BY.get(stage, stage)
     if wanted:
         card = card_lookup.find(wanted, cards)
-        if card.stage != stage:
+        if card.stage != served:
             raise ModelError(f"the model {wanted} is for {card.stage}, not for {stage}")
         return card, ()
-    fitting = [card for card in cards if card.stage == stage]
+    fitting = [card for card in cards if card.stage == served]
     if not fitting:
         raise ModelError(
             f"no model for {stage} is installed",
@@ -217,7 +382,7 @@ def _choose(
 
 def describe(plan: Plan) -> tuple[str, ...]:
     """The plan in sentences, for people."""
-    lines = [_sentence(step) for step in plan.steps]
+    lines = [_sentence(part, step) for step in plan.steps for part in step.parts]
     lines += [f"{item.stage}: left out: {item.reason}" for item in plan.skipped]
     lines += plan.notes
     if not plan.steps:
@@ -225,11 +390,12 @@ def describe(plan: Plan) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _sentence(step: Step) -> str:
-    back = f"; {step.keep_grain:.0%} of the grain is given back" if step.keep_grain else ""
+def _sentence(part: Part, step: Step) -> str:
+    color = f", {part.color:.2f} in colour," if part.color != part.strength else ""
+    back = f"; {part.keep_grain:.0%} of the grain is given back" if part.keep_grain else ""
+    together = f"; in one pass with {step.stage}" if part.stage != step.stage else ""
     return (
-        f"{step.stage}: {step.model} at strength {step.strength:.2f} for noise of {_in_255(step.sigma)}"
-        f" with correlation {step.correlation:.2f}{back}"
+        f"{part.stage}: {step.model} at strength {part.strength:.2f}{color} for {part.cause}{back}{together}"
     )
 
 
@@ -242,4 +408,5 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     values = asdict(plan)
     for step in values["steps"]:
         step["curve"] = [list(point) for point in step["curve"]]
+        step["parts"] = list(step["parts"])
     return {key: list(items) for key, items in values.items()}

@@ -99,6 +99,16 @@ def _strength() -> Kind:
     return Kind(f"auto, off or {share.allowed}", read, schema)
 
 
+def _same_or_strength() -> Kind:
+    strength = _strength()
+
+    def read(text: str) -> Strength | None:
+        return cast("Strength", strength.read(text)) if text else None
+
+    schema = {"anyOf": [*strength.schema["anyOf"], {"type": "null"}]}
+    return Kind(strength.allowed, read, schema)
+
+
 def _level() -> Kind:
     number = _number(0, 100)
 
@@ -195,6 +205,12 @@ class Stage:
 class Noise(Stage):
     """Scanner noise and the grain of print or film."""
 
+    color: Strength | None = field(
+        default=None,
+        metadata=_is(
+            _same_or_strength(), "How much is done about colour noise; left out: as for the grey part."
+        ),
+    )
     keep_grain: float = field(
         default=0.15,
         metadata=_is(
@@ -205,6 +221,15 @@ class Noise(Stage):
         default="auto",
         metadata=_is(_level(), "The noise's standard deviation, of 255, in place of what is measured."),
     )
+
+    def color_strength(self) -> Strength:
+        """How much is done about colour noise: as about the grey part, unless the profile says otherwise."""
+        return self.strength if self.color is None else self.color
+
+
+@dataclass(frozen=True)
+class Jpeg(Stage):
+    """What JPEG leaves: blocks, and rings beside edges."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +271,10 @@ class Profile:
     )
     noise: Noise = field(
         default_factory=Noise, metadata={"about": "Removes scanner noise and the grain of print or film."}
+    )
+    jpeg: Jpeg = field(
+        default_factory=Jpeg,
+        metadata={"about": "Removes what JPEG has left: blocks, and rings beside edges."},
     )
     quality: Quality = field(
         default="best", metadata=_is(_choice(Quality), "Which models run: the best, or faster ones.")
@@ -421,7 +450,7 @@ def _nearest(path: str) -> str | None:
     parent, _, leaf = path.rpartition(".")
     if parent and parent not in keys():
         return None
-    leaves = {key.rpartition(".")[2]: key for key in keys()}
+    leaves = {key.rpartition(".")[2]: key for key in reversed(keys())}  # of two the one that comes first
     return next((leaves[name] for name in difflib.get_close_matches(leaf, leaves, 1, 0.8)), None)
 
 
@@ -553,8 +582,7 @@ def to_dict(profile: Profile) -> dict[str, Any]:
     values = asdict(profile)
     del values["name"]
     for stage in profile.stages():
-        if values[stage]["model"] is None:
-            del values[stage]["model"]
+        values[stage] = {key: value for key, value in values[stage].items() if value is not None}
     return values
 
 

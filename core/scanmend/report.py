@@ -103,9 +103,10 @@ class Report:
             "SourceSHA256": self.source_sha256,
             "Profile": str(self.profile.get("name", "")),
             "Steps": "; ".join(
-                f"page {page.index + 1}: {step.stage} by {step.model} at strength {step.strength:.3f}"
+                f"page {page.index + 1}: {part.stage} by {step.model} at strength {part.strength:.3f}"
                 for page in self.pages
                 for step in page.plan.steps
+                for part in step.parts
             ),
             "Models": "; ".join(f"{name} sha256:{digest}" for name, digest in self.models.items()),
             "MeasuredNoise": "; ".join(f"{step.sigma:.5f}" for step in steps),

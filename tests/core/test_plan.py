@@ -9,16 +9,36 @@ from hypothesis import strategies as st
 from scanmend import plan as plans
 from scanmend.cards import Card, Tier
 from scanmend.errors import ModelError
-from scanmend.measure import Facts, NoiseFacts
-from scanmend.plan import CLEAN_SIGMA, FULL_SIGMA, UNSEEN_CORRELATION, Plan, Skipped
-from scanmend.profile import Noise, Profile, Strength
+from scanmend.measure import Facts, JpegFacts, NoiseFacts, Screen
+from scanmend.plan import (
+    CLEAN_SIGMA,
+    FULL_SIGMA,
+    KEPT_QUALITY,
+    POOR_QUALITY,
+    UNSEEN_CORRELATION,
+    Plan,
+    Skipped,
+    Step,
+)
+from scanmend.profile import Jpeg, Noise, Profile, Strength
 
 CURVE = ((0.2, 0.01), (0.8, 0.02))
 
 
-def facts(sigma: float, windows: int = 50) -> Facts:
+def facts(
+    sigma: float,
+    windows: int = 50,
+    *,
+    jpeg: JpegFacts | None = None,
+    screen: Screen | None = None,
+    grey: bool = False,
+) -> Facts:
     noise = NoiseFacts(sigma=sigma, curve=CURVE, correlation=0.3, chroma=1.0, windows=windows)
-    return Facts(height=100, width=100, bits=8, grey=False, noise=noise)
+    return Facts(height=100, width=100, bits=8, grey=grey, noise=noise, jpeg=jpeg, screen=screen)
+
+
+def saved(quality: int, sigma: float = 0.02) -> JpegFacts:
+    return JpegFacts(quality, (0, 0), "file", sigma=sigma, correlation=0.1)
 
 
 def model(name: str, tier: Tier = "fast", stage: str = "noise") -> Card:
@@ -46,6 +66,7 @@ def model(name: str, tier: Tier = "fast", stage: str = "noise") -> Card:
 
 FAST, BEST, OTHER = model("grain-fast"), model("grain-best", "best"), model("sharp", "best", "blur")
 sigmas = st.floats(0, 0.2)
+shares = st.floats(0, 1)
 
 
 def planned(
@@ -66,7 +87,7 @@ def test_a_clean_scan_is_left_alone_and_the_reason_is_in_words() -> None:
     plan = planned(sigma=0.6 / 255)
 
     reason = "noise 0.6/255 is below what a scan shows; nothing to do"
-    assert plan == Plan(skipped=(Skipped("noise", reason),))
+    assert plan == Plan(skipped=(Skipped("noise", reason), Skipped("jpeg", "no trace of it was found")))
 
 
 def test_at_full_noise_auto_is_full_strength() -> None:
@@ -123,6 +144,187 @@ def test_a_step_carries_what_was_measured_and_what_was_wished() -> None:
     assert step.keep_grain == 0.25
 
 
+# --- colour ------------------------------------------------------------------------------
+
+
+def test_colour_noise_has_its_own_strength() -> None:
+    profile = Profile(noise=Noise(strength=0.2, color=0.9))
+
+    (step,) = plans.make(profile, facts(0.02), (FAST,)).steps
+
+    assert (step.strength, step.color) == (0.2, 0.9)
+    assert "strength 0.20, 0.90 in colour," in plans.describe(plans.make(profile, facts(0.02), (FAST,)))[0]
+
+
+def test_left_out_the_strength_in_colour_is_that_of_the_rest() -> None:
+    (step,) = planned(0.4).steps
+
+    assert step.color == step.strength == 0.4
+
+
+def test_colour_noise_alone_may_go() -> None:
+    profile = Profile(noise=Noise(strength=0.0, color="auto"))
+
+    (step,) = plans.make(profile, facts(FULL_SIGMA), (FAST,)).steps
+
+    assert (step.strength, step.color) == (0.0, 1.0)
+
+
+def test_on_a_grey_page_there_is_no_colour_noise() -> None:
+    profile = Profile(noise=Noise(strength=0.0, color=1.0))
+
+    plan = plans.make(profile, facts(FULL_SIGMA, grey=True), (FAST,))
+
+    assert plan.steps == ()
+    assert "the page is grey" in plan.skipped[0].reason
+
+
+# --- JPEG --------------------------------------------------------------------------------
+
+
+def jpeg_strength(quality: int, strength: Strength = "auto") -> float:
+    plan = plans.make(Profile(jpeg=Jpeg(strength=strength)), facts(0.0, jpeg=saved(quality)), (FAST,))
+    return sum(step.strength for step in plan.steps)
+
+
+def test_with_noise_off_a_clean_jpeg_is_deblocked() -> None:
+    profile = Profile(noise=Noise(strength=0.0))
+
+    (step,) = plans.make(profile, facts(0.001, jpeg=saved(60)), (FAST,)).steps
+
+    assert (step.stage, step.strength, step.sigma, step.correlation) == ("jpeg", 1.0, 0.02, 0.1)
+    assert (step.keep_grain, step.curve) == (0.0, ())
+
+
+@pytest.mark.parametrize("quality", [KEPT_QUALITY, 100])
+def test_a_scan_saved_at_quality_95_or_better_is_not_touched(quality: int) -> None:
+    plan = plans.make(Profile(), facts(0.0, jpeg=saved(quality)), (FAST,))
+
+    assert plan.steps == ()
+    assert plan.skipped[1] == Skipped("jpeg", f"quality {quality} leaves nothing that shows")
+
+
+@given(st.integers(1, 99))
+def test_the_worse_the_quality_the_more_is_done_about_jpeg(quality: int) -> None:
+    assert jpeg_strength(quality + 1) <= jpeg_strength(quality) <= 1
+
+
+def test_jpeg_is_removed_fully_from_poor_quality_down_and_partly_above() -> None:
+    assert jpeg_strength(POOR_QUALITY) == 1
+    assert 0 < jpeg_strength(KEPT_QUALITY - 1) < 0.1
+
+
+def test_a_strength_for_jpeg_that_was_asked_for_is_kept_whatever_the_quality() -> None:
+    assert jpeg_strength(98, 0.3) == 0.3
+
+
+def test_without_a_trace_of_jpeg_there_is_nothing_to_do_about_it() -> None:
+    plan = plans.make(Profile(jpeg=Jpeg(strength=1.0)), facts(0.0), (FAST,))
+
+    assert plan.steps == ()
+
+
+# --- both in one pass --------------------------------------------------------------------
+
+
+def both(noise: float, jpeg: float, sigma: float = 0.03, keep_grain: float = 0.0) -> Step | None:
+    profile = Profile(noise=Noise(strength=noise, keep_grain=keep_grain), jpeg=Jpeg(strength=jpeg))
+    steps = plans.make(profile, facts(sigma, jpeg=saved(60)), (FAST,)).steps
+    assert len(steps) <= 1
+    return steps[0] if steps else None
+
+
+def removed(step: Step | None) -> float:
+    """The share of variance that a step takes away."""
+    return step.strength * step.sigma**2 if step else 0.0
+
+
+def test_noise_and_jpeg_go_in_one_pass_that_is_told_of_both() -> None:
+    step = both(0.5, 0.5)
+
+    assert step
+    assert step.stage == "noise"
+    assert step.strength == pytest.approx(0.5)
+    assert step.sigma == pytest.approx((0.03**2 + 0.02**2) ** 0.5)
+    assert step.correlation == pytest.approx((0.3 * 0.03**2 + 0.1 * 0.02**2) / (0.03**2 + 0.02**2))
+    assert [tone for tone, _ in step.curve] == [0.2, 0.8]
+    assert [sigma for _, sigma in step.curve] == pytest.approx(
+        [(s**2 + 0.02**2) ** 0.5 for s in (0.01, 0.02)]
+    )
+
+
+def test_of_what_goes_in_one_pass_only_the_share_of_noise_is_given_back_as_grain() -> None:
+    step = both(1.0, 1.0, sigma=0.02, keep_grain=0.4)
+
+    assert step
+    assert step.keep_grain == pytest.approx(0.2)
+
+
+@given(shares, shares)
+def test_what_is_removed_in_one_pass_is_the_sum_of_what_each_stage_asks_for(
+    noise: float, jpeg: float
+) -> None:
+    assert removed(both(noise, jpeg)) == pytest.approx(noise * 0.03**2 + jpeg * 0.02**2, abs=1e-12)
+
+
+@given(shares, shares)
+def test_a_strength_that_fades_out_leaves_what_the_other_stage_does(noise: float, jpeg: float) -> None:
+    alone, nearly = both(0.0, jpeg), both(1e-9, jpeg)
+
+    if alone and nearly and jpeg > 0.01:
+        assert (nearly.strength, nearly.sigma) == pytest.approx((alone.strength, alone.sigma), rel=1e-4)
+    assert removed(both(noise, 0.0)) == pytest.approx(removed(both(noise, 1e-9)), abs=1e-8)
+
+
+def test_with_a_model_each_there_are_two_passes_noise_first() -> None:
+    profile = Profile(noise=Noise(strength=1.0, model="grain-fast"), jpeg=Jpeg(model="grain-best"))
+
+    plan = plans.make(profile, facts(0.03, jpeg=saved(60)), (BEST, FAST))
+
+    assert [(step.stage, step.model) for step in plan.steps] == [
+        ("noise", "grain-fast"),
+        ("jpeg", "grain-best"),
+    ]
+
+
+def test_each_stage_has_its_sentence_and_its_place_in_the_sidecar() -> None:
+    plan = plans.make(Profile(quality="fast"), facts(0.03, jpeg=saved(60)), (FAST,))
+
+    noise, jpeg = plans.describe(plan)
+    assert noise.startswith("noise: grain-fast at strength 1.00 for noise of 7.6/255")
+    assert jpeg.startswith(
+        "jpeg: grain-fast at strength 1.00 for what quality 60, as the file says, has left"
+    )
+    assert jpeg.endswith("in one pass with noise")
+    assert [part["stage"] for part in plans.to_dict(plan)["steps"][0]["parts"]] == ["noise", "jpeg"]
+
+
+# --- screens -----------------------------------------------------------------------------
+
+
+def test_where_a_screen_was_found_auto_leaves_noise_and_jpeg_out_and_says_what_to_use() -> None:
+    plan = plans.make(Profile(), facts(0.03, jpeg=saved(60), screen=Screen(4.2, 45.0)), (FAST,))
+
+    assert plan.steps == ()
+    for item in plan.skipped:
+        assert "a halftone screen was found (4.2 pixels from dot to dot at 45 degrees)" in item.reason
+        assert "newspaper-halftone" in item.reason
+
+
+def test_a_number_overrules_a_screen() -> None:
+    profile = Profile(noise=Noise(strength=0.5), jpeg=Jpeg(strength=0.7))
+
+    (step,) = plans.make(profile, facts(0.03, jpeg=saved(60), screen=Screen(4.2, 45.0)), (FAST,)).steps
+
+    assert [part.strength for part in step.parts] == [0.5, 0.7]
+
+
+def test_a_clean_print_with_a_screen_is_left_alone_for_being_clean() -> None:
+    plan = plans.make(Profile(), facts(0.001, screen=Screen(4.2, 45.0)), (FAST,))
+
+    assert "below what a scan shows" in plan.skipped[0].reason
+
+
 # --- which model -------------------------------------------------------------------------
 
 
@@ -175,15 +377,17 @@ def test_a_clean_scan_needs_no_model() -> None:
 def test_a_plan_reads_as_sentences() -> None:
     plan = plans.make(Profile(quality="best"), facts(2.1 / 255), (FAST,))
 
-    first, second = plans.describe(plan)
+    first, left_out, note = plans.describe(plan)
     assert first.startswith("noise: grain-fast at strength 0.50 for noise of 2.1/255 with correlation 0.30;")
     assert first.endswith("; 15% of the grain is given back")
-    assert second == "noise: no model of quality best is installed; grain-fast (fast) runs"
+    assert left_out == "jpeg: left out: no trace of it was found"
+    assert note == "noise: no model of quality best is installed; grain-fast (fast) runs"
 
 
 def test_an_empty_plan_says_that_the_pixels_stay() -> None:
     assert plans.describe(planned(strength=0.0)) == (
         "noise: left out: the profile leaves it out",
+        "jpeg: left out: no trace of it was found",
         "nothing to do: the pixels stay as they are",
     )
 

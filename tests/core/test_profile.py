@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scanmend import profile as profiles
 from scanmend.errors import ProfileError
 from scanmend.plan import ORDER
-from scanmend.profile import Noise, Output, Profile
+from scanmend.profile import Jpeg, Noise, Output, Profile
 
 SHIPPED = (
     "gentle",
@@ -54,10 +54,12 @@ any_profile = st.builds(
     noise=st.builds(
         Noise,
         strength=st.one_of(st.just("auto"), shares),
+        color=st.one_of(st.none(), st.just("auto"), shares),
         keep_grain=shares,
         level=st.one_of(st.just("auto"), st.floats(0, 100)),
         model=st.one_of(st.none(), st.from_regex("[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)),
     ),
+    jpeg=st.builds(Jpeg, strength=st.one_of(st.just("auto"), shares)),
     quality=st.sampled_from(["best", "fast"]),
     output=st.builds(
         Output,
@@ -193,7 +195,7 @@ def test_no_text_causes_another_error_than_a_profile_error(text: str) -> None:
             key: st.one_of(
                 st.integers(-1, 101), st.floats(-1, 2), st.booleans(), st.sampled_from(["auto", "8", "x"])
             )
-            for key in ("strength", "keep_grain", "level", "model")
+            for key in ("strength", "color", "keep_grain", "level", "model")
         },
     )
 )
@@ -240,9 +242,12 @@ def test_single_settings_change_what_they_name_and_nothing_else() -> None:
         ("noise.strength=", "not empty"),
         (
             "noise=1",
-            "noise is a group of settings (it holds noise.strength, noise.model, noise.keep_grain and",
+            "noise is a group of settings (it holds noise.strength, noise.model, noise.color, noise.keep_grain",
         ),
-        ("blur.strength=1", "blur.strength is not a setting (there are scanmend, noise, quality and output)"),
+        (
+            "blur.strength=1",
+            "blur.strength is not a setting (there are scanmend, noise, jpeg, quality and output)",
+        ),
         ("name=x", "did you mean output.name?"),
         ("=1", "is not a setting"),
     ],
@@ -408,3 +413,16 @@ def test_the_examples_in_the_documentation_are_valid() -> None:
     examples = [profiles.parse(block.partition("```")[0], "gentle.yaml") for block in blocks]
 
     assert examples[-1] == Profile(), "the last example spells out the defaults"
+
+
+def test_the_strength_in_colour_is_set_alone_and_unset_again() -> None:
+    profile = profiles.apply_settings(Profile(), ["noise.strength=0.2", "noise.color=1"])
+
+    assert (profile.noise.strength, profile.noise.color_strength()) == (0.2, 1.0)
+    assert profiles.apply_settings(profile, ["noise.color="]).noise.color_strength() == 0.2
+
+
+def test_a_profile_for_halftone_leaves_jpeg_alone_as_well() -> None:
+    profile = profiles.load("newspaper-halftone")
+
+    assert profile.noise.strength == profile.jpeg.strength == 0

@@ -81,4 +81,21 @@ def _measured(page: dict[str, Any]) -> list[str]:
         lines.append(f"by tone, from black to white: {levels}")
     if facts.windows and page["color"] != "grey":
         lines.append(f"colour noise {facts.chroma:.1f} times that of the brightness")
-    return lines
+    return lines + _saved(page["jpeg"]) + _printed(page["screen"])
+
+
+def _saved(jpeg: dict[str, Any] | None) -> list[str]:
+    if jpeg is None:
+        return []
+    known = "as the file says" if jpeg["source"] == "file" else "as the pixels show"
+    down, across = jpeg["grid"]
+    grid = f", its blocks starting at column {across}, row {down}" if jpeg["source"] == "pixels" else ""
+    return [
+        f"JPEG of quality {jpeg['quality']}, {known}{grid}; its error is about {jpeg['sigma'] * 255:.1f}/255"
+    ]
+
+
+def _printed(screen: dict[str, Any] | None) -> list[str]:
+    if screen is None:
+        return []
+    return [f"halftone screen: {screen['pitch']:.1f} pixels from dot to dot at {screen['angle']:.0f} degrees"]

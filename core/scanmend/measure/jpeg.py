@@ -163,7 +163,7 @@ def _steps() -> dict[int, Array]:
 
 
 def error(quality: int, *, grey: bool) -> tuple[float, float]:
-    """Of the error that JPEG typically makes: its standard deviation, in the display range, and correlation."""
+    """Standard deviation, in the display range, and lag-1 correlation of the error that JPEG makes."""
     known, colour, neutral, correlation = zip(*_ERROR, strict=True)
     sigma = np.interp(quality, known, neutral if grey else colour) / 255
     return float(sigma), float(np.interp(quality, known, correlation))

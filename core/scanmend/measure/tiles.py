@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 _Item = TypeVar("_Item")
-_MOST = 64  # tiles: a megapixel
+_MOST = 48  # tiles: three quarters of a megapixel
 
 
 class Site(NamedTuple):
