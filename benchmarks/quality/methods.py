@@ -74,7 +74,7 @@ _LEVELS = {"grain": (0.8, 1.0), "sensor": (1.0, 1.25), "jpeg": (1.0, 1.6, 2.4), 
 def _bm3d_settings(group: str, case: Case) -> dict[str, Run]:
     """As published for white noise; else levels about the truth, and the spectrum where it is known.
 
-    The grids are small because a run on 256 pixels square takes ten seconds; what they hold was
+    The grids are small because a run on 256 pixels square takes ten seconds; what they hold
     came out best among wider ones on two training pictures.
     """
     if group in ("white", "unclipped"):
