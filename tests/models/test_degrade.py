@@ -183,7 +183,8 @@ def test_grain_is_clumped_to_different_degrees() -> None:
 def test_sensor_noise_follows_a_line_in_linear_light(
     shot: float, read: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = iter((torch.log10(torch.tensor(shot)), torch.log10(torch.tensor(read))) * 3)
+    exponents = (np.log10(shot) + 5) / 3, (np.log10(read) + 4) / 2.1  # as they are drawn
+    drawn = iter([torch.tensor(exponent) ** (1 / 1.4) for exponent in exponents] * 3)
     degrader = Degrader(3, CPU, shares=NOTHING)
     monkeypatch.setattr(degrader, "_number", lambda *_: next(drawn))
 
@@ -312,6 +313,17 @@ def test_noise_under_a_codec_leaves_the_codec_s_own_errors_out() -> None:
 
     assert share.min() < 0.6  # weak noise under a strong codec
     assert ((share > 0.9) & (share < 1.15)).float().mean() > 0.3  # strong noise under a weak one
+
+
+def test_a_toned_picture_is_of_one_colour_and_its_grain_is_not_coloured() -> None:
+    shares = replace(NOTHING, grey=1.0, toned=1.0)
+    clean = degraded(shares, tones()).clean
+    grained = degraded(replace(shares, grain=1.0), flat(0.4))
+    residual = (grained.scan - grained.clean).movedim(1, 0).flatten(2)
+
+    assert (clean[:, 0] >= clean[:, 2] - 1e-5).all()  # towards red, away from blue
+    assert (clean[:, 0] - clean[:, 2]).mean() > 0.03
+    assert min(float(torch.corrcoef(pair)[0, 1]) for pair in residual[[0, 2]].movedim(1, 0)) > 0.95
 
 
 @pytest.mark.parametrize("white", [0.0, 1.0])

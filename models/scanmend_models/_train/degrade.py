@@ -41,7 +41,8 @@ class Shares:
     """How often each effect is drawn, as shares of samples from 0 to 1.
 
     Attributes:
-        grey: pictures that become grey; `grey_file`: those of them whose noise is grey too.
+        grey: pictures that become grey; `grey_file`: those of them whose noise is grey too;
+            `toned`: those of the others that are sepia or faded to a colour.
         white: sharp pictures with white Gaussian noise alone, as benchmarks add it. All other
             samples go through the scan chain, of which the shares below are meant:
         bare: without any noise, so that the codec's own errors are seen alone.
@@ -54,7 +55,8 @@ class Shares:
     """
 
     grey: float = 0.2
-    grey_file: float = 0.6
+    grey_file: float = 0.5
+    toned: float = 0.6
     white: float = 0.6
     bare: float = 0.15
     blur: float = 0.3
@@ -145,15 +147,16 @@ class Degrader:
         grey = self._chance(count, self.shares.grey)
         grey_file = grey & self._chance(count, self.shares.grey_file)
         clean = _on(grey, clean, lambda x: luma(x).expand_as(x))
+        clean = _on(grey & ~grey_file & self._chance(count, self.shares.toned), clean, self.tone)
         white = self._chance(count, self.shares.white)
         parts = [
-            (chosen, degrade(clean[places(chosen, self.device)], grey_file[chosen]))
+            (chosen, degrade(clean[places(chosen, self.device)], grey[chosen], grey_file[chosen]))
             for chosen, degrade in ((white, self._white), (~white, self._scanned))
             if chosen.any()
         ]
         return _joined(parts)
 
-    def _white(self, clean: Tensor, grey_file: Tensor) -> Sample:
+    def _white(self, clean: Tensor, _grey: Tensor, grey_file: Tensor) -> Sample:
         count = len(clean)
         usual = self._number(count, 0.0, 1.0) < 0.5
         sigma = self._number(count, 0.0, 1.0) * torch.where(usual, USUAL_SIGMA, MAX_SIGMA)
@@ -169,14 +172,14 @@ class Degrader:
             noise=scan - clean if self.measure else None,
         )
 
-    def _scanned(self, clean: Tensor, grey_file: Tensor) -> Sample:
+    def _scanned(self, clean: Tensor, grey: Tensor, grey_file: Tensor) -> Sample:
         """Optics, film, sensor, scanner software and codec, one after the other."""
         resized = self._chance(len(clean), self.shares.resize)
         scan, target = torch.empty_like(clean), torch.empty_like(clean)
         for chosen, expose in ((~resized, self._exposed), (resized, self._resized)):
             if chosen.any():
                 at = places(chosen, self.device)
-                scan[at], target[at] = expose(clean[at])
+                scan[at], target[at] = expose(clean[at], grey[chosen])
         scan = _on(grey_file, scan, lambda x: x[:, :1].expand_as(x))
         scan, noise = self._coded(scan, target)
         residual = scan - target
@@ -189,24 +192,25 @@ class Degrader:
             noise=noise,
         )
 
-    def _resized(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+    def _resized(self, clean: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
         """As `_exposed`, then made 0.5 to 1.5 times as large: one factor for the batch.
 
         Where the result shrinks, the picture is continued by its mirror image first.
         """
         factor = 2 ** float(torch.empty(()).uniform_(-1.0, 0.585, generator=self.choices))
         height, width = (max(round(side / factor), 1) for side in clean.shape[2:])
-        pair = torch.cat(self._exposed(_reframed(clean, height, width)), dim=1)
+        pair = torch.cat(self._exposed(_reframed(clean, height, width), grey), dim=1)
         size = (clean.shape[2], clean.shape[3])
         pair = functional.interpolate(pair, size=size, mode="bicubic", antialias=True).clamp(0, 1)
         return pair[:, :3], pair[:, 3:]
 
-    def _exposed(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+    def _exposed(self, clean: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
         """The scan as it leaves the scanner's software, and the same without noise."""
         count, shares = len(clean), self.shares
         light = _on(self._chance(count, shares.blur), to_linear(clean), self.soften)
         noisy = ~self._chance(count, shares.bare)
-        scan = _on(noisy & self._chance(count, shares.grain), light, self.film_grain)
+        grainy = noisy & self._chance(count, shares.grain)
+        scan = _on(grainy, light, lambda x: self.film_grain(x, grey[grainy]))
         scan = _on(noisy & self._chance(count, shares.scanner), scan, self.scanner_noise)
         scan = _on(noisy & self._chance(count, shares.banding), scan, self.banding)
         pair = to_display(torch.cat((scan, light), dim=1))
@@ -229,6 +233,11 @@ class Degrader:
         coded = _on(chosen, rounded, code)
         return coded, coded - _on(chosen, clean, code) if self.measure else None
 
+    def tone(self, clean: Tensor) -> Tensor:
+        """A grey picture in one colour, as sepia prints and faded ones are: a curve for each channel."""
+        curves = [self._number(len(clean), *limits) for limits in ((0.75, 1.0), (0.95, 1.15), (1.0, 1.4))]
+        return clean.clamp_min(0) ** torch.cat(curves, dim=1)
+
     def soften(self, light: Tensor) -> Tensor:
         """The scanner's optics: a Gaussian of 0.4 to 1.2 pixels, along and across the transport."""
         count = len(light)
@@ -236,21 +245,23 @@ class Degrader:
         across = (down * self._number(count, 0.6, 1.6)).clamp(0.4, 1.2)
         return blur(light, down, across)
 
-    def film_grain(self, light: Tensor) -> Tensor:
+    def film_grain(self, light: Tensor, grey: Tensor) -> Tensor:
         """Granularity in optical density D = -log10(light), clumped by 0.3 to 1.6 pixels.
 
         Random dots give a deviation that goes with the root of D (Dmax - D) (Selwyn 1935;
-        Bayer, JOSA 1964); its peak is drawn up to 0.16 D, weak ones more often. On a
+        Bayer, JOSA 1964); its peak is drawn up to 0.18 D, weak ones more often. On a
         scanned negative the density that carries the grain runs the other way. The layers
-        share a drawn part of their grain: all of it is black and white film.
+        of colour film share a drawn part of their grain, `grey` (N,) pictures have but one.
         """
         count = len(light)
         density = -torch.log10(light.clamp_min(1e-3))
         negative = self._number(count, 0.0, 1.0) < self.shares.negative
         carrier = torch.where(negative, (MAX_DENSITY - density) * 0.6, density)
-        peak = 0.16 * self._number(count, 0.0, 1.0) ** 1.5
+        peak = 0.18 * self._number(count, 0.0, 1.0) ** 2
         radius = self._number(count, 0.3, 1.6)
-        noise = self._coloured(light, radius, radius, self._number(count, 0.0, 1.0))
+        shared = 1 - self._number(count, 0.0, 1.0) ** 2.5
+        shared[places(grey, self.device)] = 1.0
+        noise = self._coloured(light, radius, radius, shared)
         relative = carrier * (MAX_DENSITY - carrier) * 4 / MAX_DENSITY**2
         return 10 ** -(density + peak * relative.clamp_min(0.02).sqrt() * noise)
 
@@ -262,8 +273,8 @@ class Degrader:
         that is coarser than lightness.
         """
         count = len(light)
-        shot = 10 ** self._number(count, -5.0, -2.3)
-        read = 10 ** self._number(count, -4.0, -2.0)
+        shot = 10 ** (3.0 * self._number(count, 0.0, 1.0) ** 1.4 - 5.0)  # weak more often than strong
+        read = 10 ** (2.1 * self._number(count, 0.0, 1.0) ** 1.4 - 4.0)
         noise = _on(self._chance(count, self.shares.clumped), self._normal(light.shape), self._correlated)
         return light + (shot * light.clamp_min(0) + read**2).sqrt() * noise
 

@@ -18,7 +18,9 @@ _NOTHING = Shares.none()
 KINDS = {
     "as drawn in training": Shares(),
     "white noise, 8 bits": replace(_NOTHING, white=1.0, eight_bit=1.0, grey=0.2, grey_file=1.0),
-    "film and print grain": replace(_NOTHING, grain=1.0, negative=0.35, grey=0.5, grey_file=0.8, blur=0.5),
+    "film and print grain": replace(
+        _NOTHING, grain=1.0, negative=0.35, grey=0.6, grey_file=0.4, toned=0.6, blur=0.5
+    ),
     "scanner noise, white": replace(_NOTHING, scanner=1.0),
     "scanner noise, correlated": replace(_NOTHING, scanner=1.0, clumped=1.0),
     "banding": replace(_NOTHING, banding=1.0),
