@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scanmend_models._train.degrade import Degrader, Sample, Shares, _reframed
+from scanmend_models._train.degrade import Degrader, Sample
+from scanmend_models._train.effects import Shares, reframed
 from scanmend_models._train.jpeg import jpeg
 from scanmend_models._train.light import blur, clump, lag_one_correlation, to_display, to_linear
 from torch import Tensor
@@ -246,7 +247,7 @@ def test_a_frame_is_the_middle_of_a_picture_or_the_picture_with_its_mirror_image
     height: int, width: int
 ) -> None:
     picture = tones(1, 64)
-    framed = _reframed(picture, height, width)
+    framed = reframed(picture, height, width)
     top, left = ((side - 64) // 2 for side in (height, width))
     rows = slice(max(top, 0), max(top, 0) + min(height, 64))
     columns = slice(max(left, 0), max(left, 0) + min(width, 64))

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from scanmend_models._train.data import Crops
-from scanmend_models._train.degrade import Degrader, Shares
+from scanmend_models._train.degrade import Degrader
+from scanmend_models._train.effects import Shares
 
 _CROP, _COLUMNS, _LABEL, _GAP = 160, 8, 22, 4
 _NOTHING = Shares.none()
