@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import io
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,51 @@ def test_a_picture_survives_the_way_to_gmic_and_back(clean: FloatArray) -> None:
     beyond = clean * 2 - 0.3
 
     assert np.array_equal(methods._from_cimg(methods._to_cimg(beyond)), beyond)
+
+
+def test_the_command_runs_the_networks_told_and_untold(clean: FloatArray, tmp_path: Path) -> None:
+    Image.fromarray(np.rint(clean * 255).astype(np.uint8)).save(tmp_path / "a.png")
+
+    run = script(
+        "denoise.py", "--images", tmp_path, "--groups", "white", "sensor", "--json", tmp_path / "a.json"
+    )
+
+    cells = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    noisy = {cell["row"]: cell["psnr"] for cell in cells if cell["method"] == "noisy"}
+    ours = [cell for cell in cells if cell["method"] != "noisy"]
+    assert run.returncode == 0, run.stderr
+    assert "1 pictures in every cell" in run.stdout
+    assert len(ours) == 2 * len(noisy) == 10
+    assert all(cell["psnr"] > noisy[cell["row"]] for cell in ours if cell["method"] == "grain-fast")
+
+
+def test_pairs_without_a_counterpart_are_named(clean: FloatArray, tmp_path: Path) -> None:
+    for folder, name in (("input", "a.png"), ("target", "b.png")):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.rint(clean * 255).astype(np.uint8)).save(tmp_path / folder / name)
+
+    run = script("pairs.py", "--pairs", tmp_path)
+
+    assert run.returncode == 1
+    assert "a.png has no counterpart" in run.stderr
+
+
+def test_a_clean_picture_that_comes_back_as_it_was_counts_as_bit_identical(tmp_path: Path) -> None:
+    Image.new("RGB", (96, 96), (90, 120, 60)).save(tmp_path / "even.png")
+
+    run = script("harm.py", "--images", tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    assert "1 of 1 (100%); below 45 dB: 0" in run.stdout
+
+
+def script(name: str, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
+    methods = () if name == "harm.py" else ("--methods", "grain-fast", "grain-fast auto")
+    return subprocess.run(
+        [sys.executable, FOLDER / name, *arguments, *methods],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
