@@ -268,6 +268,22 @@ def test_scores_are_the_same_at_each_call_and_leave_the_network_as_it_was(tmp_pa
     assert trainer.network.training
 
 
+def test_a_precise_layer_keeps_what_mixed_precision_rounds_away(tmp_path: Path) -> None:
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    errors = []
+    for precise in ((), ("0",)):
+        kernel = nn.Conv2d(3, 3, 1, bias=False)
+        nn.init.dirac_(kernel.weight)
+        copy = nn.Sequential(kernel)
+        settings = Settings(minutes=1)
+        out = tmp_path / f"{len(precise)}"
+        trainer = Trainer(copy, Doubling(), out, settings, device=CPU, precise=precise)
+        errors.append(float((trainer._forward(x) - x).detach().abs().max()))
+
+    assert errors[0] > 1e-3
+    assert errors[1] == 0
+
+
 def test_a_second_run_starts_from_given_weights(tmp_path: Path) -> None:
     folder = folder_of_pictures(tmp_path / "pictures")
     settings = Settings(minutes=1e-6, batch=1, patch=32, average=0.0, rate=1e-9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ def train(
     device: torch.device,
     report: Callable[[str], None] = print,
     init: Path | None = None,
+    precise: Sequence[str] = (),
 ) -> Path:
     """Trains a denoiser, or goes on with the run in `out`.
 
@@ -92,6 +93,7 @@ def train(
         device: what computes.
         report: called with one line for people.
         init: weights to start from instead, .safetensors.
+        precise: layers that keep float32, as `Trainer` says.
 
     Returns:
         `out/weights.safetensors`: the averaged weights in float16, as they are shipped.
@@ -101,7 +103,7 @@ def train(
         ValueError: the weights, or the run in `out`, are of another network or other pictures.
         Diverged: the loss is no longer a number.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = build()
     notes: dict[str, Any] = {}
@@ -109,7 +111,9 @@ def train(
         _start_from(network, init)
         notes["init"] = {"file": init.name, "sha256": files.digest(init)}
     task = Denoising(data.load(folders), settings.seed, device)
-    trainer = Trainer(network, task, out, settings, device=device, report=report, notes=notes)
+    trainer = Trainer(
+        network, task, out, settings, device=device, report=report, precise=precise, notes=notes
+    )
     trainer.run()
     weights = out / "weights.safetensors"
     halves = {name: value.half().contiguous().cpu() for name, value in trainer.average.items()}

@@ -14,7 +14,7 @@ import math
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,6 +97,8 @@ class Trainer:
         task: what it learns.
         out: the run's folder; a checkpoint there is resumed.
         report: called with one line for people.
+        precise: layers that keep float32 under mixed precision: a picture that passes through
+            bfloat16 loses half a grey level.
         notes: what else `run.json` should say.
 
     Raises:
@@ -112,11 +114,15 @@ class Trainer:
         *,
         device: torch.device,
         report: Callable[[str], None] = print,
+        precise: Sequence[str] = (),
         notes: dict[str, Any] | None = None,
     ) -> None:
         self.settings, self.device, self.out = settings, device, out
         self.task, self.report, self.notes = task, report, notes or {}
         self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for name in precise:
+            _keep_precise(self.network.get_submodule(name), device)
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # shapes are the same at each step
         self.optimizer = MuonAdamW(self.network, settings.rate, settings.rate * settings.small)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.step, self.seconds, self.warm_seconds = 0, 0.0, 0.0
@@ -200,7 +206,7 @@ class Trainer:
     def _forward(self, inputs: Tensor) -> Tensor:
         compiled = self.settings.compile if self.settings.compile is not None else self.device.type == "cuda"
         if compiled and self._compiled is None:
-            self._compiled = torch.compile(self.network)  # type: ignore[assignment]
+            self._compiled = torch.compile(self.network, dynamic=False)  # type: ignore[assignment]
         return self._mixed(self._compiled or self.network, inputs)
 
     def _mixed(self, network: nn.Module, inputs: Tensor) -> Tensor:
@@ -328,6 +334,17 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _keep_precise(layer: nn.Module, device: torch.device) -> None:
+    inner = layer.forward
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast(device.type, enabled=False):
+            result: Tensor = inner(x.float())
+        return result
+
+    layer.forward = forward
 
 
 def _timed(work: Callable[..., None], *arguments: float) -> float:

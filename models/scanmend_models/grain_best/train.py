@@ -22,4 +22,7 @@ def train(
     init: Path | None = None,
 ) -> Path:
     """Trains, or goes on with, the run in `out`; arguments and errors as `denoise.train`."""
-    return denoise.train(arch.build, folders, out, settings, device=device, report=report, init=init)
+    ends = ("m_head", "m_tail")  # the picture itself passes through them
+    return denoise.train(
+        arch.build, folders, out, settings, device=device, report=report, init=init, precise=ends
+    )
