@@ -158,6 +158,83 @@ def test_kept_grain_is_grey_and_in_proportion() -> None:
     assert 0.2 < back.std() / (window - restored(window)).std() < 0.6
 
 
+def test_the_grey_part_and_the_colour_part_of_the_noise_go_each_at_its_strength() -> None:
+    window = scene(96, 96)
+    luma = np.array([0.299, 0.587, 0.114], np.float32)
+
+    full = window - restored(window)
+    grey = (full @ luma)[..., None]
+    apart = window - restored(window, strength=0.25, color=0.75)
+
+    np.testing.assert_allclose(apart, 0.25 * grey + 0.75 * (full - grey), atol=1e-5)
+
+
+def test_with_colour_alone_the_brightness_stays() -> None:
+    window = scene(96, 96)
+    luma = np.array([0.299, 0.587, 0.114], np.float32)
+
+    result = restored(window, strength=0.0, color=1.0, keep_grain=0.5)
+
+    np.testing.assert_allclose(result @ luma, window @ luma, atol=1e-5)
+    assert np.abs(result - window).max() > 0.01
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_at_strength_0_in_grey_and_in_colour_nothing_changes_at_all(*, grey: bool) -> None:
+    window = scene(96, 96)
+
+    result = restored(window, strength=0.0, color=0.0, keep_grain=0.3, grey=grey)
+
+    np.testing.assert_array_equal(result, window)
+
+
+def test_grey_pages_know_no_strength_in_colour() -> None:
+    window = scene(80, 96)[..., :1].repeat(3, axis=2)
+
+    np.testing.assert_array_equal(
+        restored(window, grey=True, strength=0.6, color=1.0),
+        restored(window, grey=True, strength=0.6, color=0.0),
+    )
+
+
+def lopsided(inputs: Tensor) -> Tensor:
+    """Answers with the picture moved by a pixel to the right, and takes the sides' multiple to be 8."""
+    assert inputs.shape[2] % 8 == inputs.shape[3] % 8 == 0
+    return torch.roll(inputs[:, :3], 1, dims=3) * (1 - inputs[:, 3:4])
+
+
+@pytest.mark.parametrize("passes", [1, 4, 8])
+def test_every_view_is_turned_back_before_the_mean(card: Card, passes: int) -> None:
+    picture = torch.zeros(1, 5, 24, 40)
+    picture[0, :3, 10, 20] = 1.0
+    picture[0, 3, 10, 19:22] = 0.25  # the condition planes have to turn as well
+
+    answer = engine._mean_answer(picture, card, lopsided, passes)[0, 0]
+
+    expected = torch.zeros(24, 40)
+    if passes == 1:
+        expected[10, 21] = 0.75
+    else:  # right of the point as each view sees it: all four neighbours alike
+        expected[10, 19] = expected[10, 21] = 0.75 / 4
+        expected[9, 20] = expected[11, 20] = 1.0 / 4
+    torch.testing.assert_close(answer, expected)
+
+
+@pytest.mark.parametrize("size", [(61, 130), (8, 96)])
+def test_more_passes_keep_the_size_and_denoise_no_worse(size: tuple[int, int]) -> None:
+    clean, noisy = scene(*size, noise=0), scene(*size)
+
+    once, often = restored(noisy), restored(noisy, passes=4)
+
+    assert often.shape == noisy.shape
+    assert psnr(often, clean) > psnr(once, clean) - 0.05
+
+
+def test_a_number_of_passes_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(EngineError, match="1, 4 or 8 passes, not 3"):
+        restored(scene(16, 16), passes=3)
+
+
 def test_grey_stays_grey() -> None:
     window = scene(80, 96)[..., :1]
 

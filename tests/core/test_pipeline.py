@@ -295,3 +295,66 @@ def test_an_array_comes_back_in_its_own_shape_and_type(dtype: Any) -> None:
 def test_an_array_that_is_no_picture_is_refused() -> None:
     with pytest.raises(UsageError, match="no picture"):
         scanmend.restore(np.zeros((4, 4, 2), np.uint8))
+
+
+# --- JPEG and screens --------------------------------------------------------------------
+
+
+def test_what_was_a_jpeg_once_comes_back_nearer_to_what_it_was(tmp_path: Path) -> None:
+    clean = photograph(256, 320, noise=0)
+    Image.fromarray(clean).save(tmp_path / "poor.jpg", quality=25)
+    with Image.open(tmp_path / "poor.jpg") as poor:
+        blocky = np.asarray(poor)
+    Image.fromarray(blocky).save(tmp_path / "a.png")
+    wanted = profile.apply_settings(GENTLE, ["noise.strength=off"])
+
+    report = pipeline.restore_file(tmp_path / "a.png", tmp_path / "b.png", wanted, options=CPU)
+
+    (step,) = report.pages[0].plan.steps
+    assert (step.stage, step.strength) == ("jpeg", 1.0)
+    with Image.open(tmp_path / "b.png") as result:
+        assert error_of(np.asarray(result), clean) < 0.9 * error_of(blocky, clean)
+
+
+def test_a_clean_jpeg_of_quality_95_is_copied_byte_for_byte(tmp_path: Path) -> None:
+    Image.fromarray(photograph(noise=0)).save(tmp_path / "a.jpg", quality=95)
+
+    pipeline.restore_file(tmp_path / "a.jpg", tmp_path / "b.jpg", GENTLE, options=CPU)
+
+    assert (tmp_path / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_the_sidecar_and_the_xmp_tell_of_noise_and_of_jpeg(tmp_path: Path) -> None:
+    Image.fromarray(photograph()).save(tmp_path / "a.jpg", quality=60)
+
+    report = pipeline.restore_file(tmp_path / "a.jpg", tmp_path / "b.jpg", STRONG, options=CPU)
+
+    slip = json.loads(sidecar_path(tmp_path / "b.jpg").read_bytes())
+    (step,) = slip["pages"][0]["plan"]["steps"]
+    assert [part["stage"] for part in step["parts"]] == ["noise", "jpeg"]
+    assert slip["pages"][0]["facts"]["jpeg"]["quality"] == 60
+    assert "jpeg by grain-" in report.xmp_properties()["Steps"]
+
+
+def test_a_print_with_a_screen_is_left_as_it_is(tmp_path: Path) -> None:
+    down, across = np.mgrid[:400, :400] / 5
+    dots = 120 + 70 * np.tanh(3 * (np.cos(2 * np.pi * (across + down) / 2) + np.cos(np.pi * (across - down))))
+    Image.fromarray(dots.astype(np.uint8)).save(tmp_path / "a.jpg", quality=50)
+
+    report = pipeline.restore_file(tmp_path / "a.jpg", tmp_path / "b.jpg", GENTLE, options=CPU)
+
+    assert report.pages[0].facts
+    assert report.pages[0].facts.screen
+    assert (tmp_path / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_inspecting_says_what_jpeg_left_and_on_which_grid(tmp_path: Path) -> None:
+    Image.fromarray(photograph(256, 320)).save(tmp_path / "a.jpg", quality=60)
+    with Image.open(tmp_path / "a.jpg") as decoded:
+        decoded.crop((3, 5, 320, 256)).save(tmp_path / "a.png")
+
+    (page,) = pipeline.inspect_file(tmp_path / "a.png", GENTLE).pages
+
+    assert page["jpeg"]["quality"] == 60
+    assert page["jpeg"]["grid"] == [3, 5]
+    assert page["screen"] is None

@@ -49,7 +49,7 @@ _MARGIN = 1.7  # times the evidence of the next best grid
 _EVIDENCE = 0.015  # for each block
 _SINGLE = 2  # frequencies do not count: a picture of stripes or of flat areas has combs in one or two
 _EXPLAINED = 0.7  # of the evidence, by a table of libjpeg's scale; less, and the table is of another make
-_QUALITIES = range(5, 97)  # below, hardly a coefficient is left; above, nothing is to be seen or repaired
+_QUALITIES = range(96, 4, -1)  # below, hardly a coefficient is left; above, nothing is to be seen or repaired
 _ALIKE = 8  # qualities so close are one and the same saving
 # Quality; standard deviation of the error, of 255, in colour and in grey; its lag-1 correlation: medians
 # over training pictures, half with colours at full and half at half resolution; four in five pictures
@@ -140,26 +140,26 @@ def _quality(gain: Array) -> tuple[int, float]:
 
     Tables that libjpeg's scale did not make: the quality whose steps lie nearest to those found.
     """
-    rows = np.arange(len(gain))
-    explained = {quality: gain[rows, steps - 1].sum() for quality, steps in _steps().items()}
-    quality = max(explained, key=lambda quality: explained[quality])  # of equal ones the highest
+    explained = _explained(gain)
     weight, found = gain.max(1), gain.argmax(1) + 1
     evidence = float(np.sort(weight)[:-_SINGLE].sum())
-    if explained[quality] < _EXPLAINED * weight.sum():
-        off = {
-            quality: float((weight * abs(steps - found) / (steps + found)).sum())
-            for quality, steps in _steps().items()
-        }
-        quality = min(off, key=lambda quality: off[quality])
-    return quality, evidence
+    best = int(explained.argmax())
+    if explained[best] < _EXPLAINED * weight.sum():
+        steps = _steps()
+        best = int(((abs(steps - found) / (steps + found)) @ weight).argmin())
+    return _QUALITIES[best], evidence
+
+
+def _explained(gain: Array) -> Array:
+    """(..., qualities): the evidence in gain (..., frequencies, steps) for the steps of each quality."""
+    return np.stack([gain[..., np.arange(len(steps)), steps - 1].sum(-1) for steps in _steps()], -1)
 
 
 @cache
-def _steps() -> dict[int, Array]:
-    """The steps of the frequencies looked at, by quality."""
+def _steps() -> Array:
+    """(qualities, frequencies): the steps of the frequencies looked at, the best quality first."""
     places = [row * _BLOCK + column for row, column in _FREQUENCIES]
-    found = {quality: np.array(natural(tables(quality)[0]))[places] for quality in reversed(_QUALITIES)}
-    return {quality: np.minimum(steps, _STEPS) for quality, steps in found.items()}
+    return np.minimum([np.array(natural(tables(quality)[0]))[places] for quality in _QUALITIES], _STEPS)
 
 
 def error(quality: int, *, grey: bool) -> tuple[float, float]:
@@ -177,7 +177,7 @@ def trace(page_tiles: Sequence[Tile]) -> Trace:
     """
     blocks = len(page_tiles) * (SITE / _BLOCK) ** 2
     gain = np.stack([_gains(page_tiles, place) for place in _FREQUENCIES], 1) / blocks
-    total = np.maximum(gain, 0).max(2).sum(1)
+    total = _explained(np.maximum(gain, 0)).max(1)
     best, second = np.argsort(total)[[-1, -2]]
     row, column = divmod(int(best), _BLOCK)
     return Trace((row, column), gain[best], float(total[best] / max(total[second], _TINY)))

@@ -29,9 +29,9 @@ _REACH = int(SITE / _PITCH[0]) + 2  # in bins of the spectrum
 _AROUND = 5  # bins on each side whose mean is the background
 _SHARE = 0.4  # of the tiles must hold both peaks; a screen vanishes in white, in black and in type
 # Natural logarithm of a peak's power against the background. Of 387 training pictures and old
-# photographs the seven likest to a screen, mostly fronts of buildings, reach 2.4 to 3.2; screens made
-# of training pictures, at pitches from 3 to 15 with noise and JPEG, 8 to 10.
-_PEAK = 3.7
+# photographs the seven likest to a screen, mostly fronts of buildings, reach 2.4 to 3.2, small
+# clippings of them 4.7; screens made of training pictures, with noise and JPEG, 8 to 10.
+_PEAK = 5.0
 _FAINT = 1.5  # grey levels of amplitude; a weaker screen is no trouble to a restoration
 _PEAKS = 16  # the highest are looked at
 _SKEW = 0.06  # of the frequency, plus half a bin: how far the lattice may be off a square
