@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import Cell
+from methods import INFORMED
 
 PUBLISHED: dict[str, dict[str, tuple[float, float, float]]] = {
     "CBSD68": {
@@ -94,13 +95,14 @@ def _speed(known: Sequence[Cell]) -> str:
 def wide(found: Sequence[Cell], title: str) -> str:
     """Rows down, methods across, then what each network has over the best classical method.
 
-    The margin stays empty where one of the classical methods has no cell yet.
+    The margin stays empty where one of the classical methods has no cell yet. What only the true
+    spectrum of grain makes possible is shown, but is not among them.
     """
     if not found:
         return ""
     rows, methods = _names(found)
     ours = [method for method in methods if is_network(method, methods)]
-    others = [method for method in methods if method not in ours and method != "noisy"]
+    others = [method for method in methods if method not in (*ours, "noisy", INFORMED)]
     by_place = {(cell.row, cell.method): cell.psnr for cell in found}
     lines = []
     for row in rows:
