@@ -46,6 +46,7 @@ _TINY = 1e-3
 # Chosen on training pictures. Those that never were JPEGs have a margin up to 1.2 and evidence up to 0.01;
 # of those that were, at quality 20 to 95, all but a few have more of both.
 _MARGIN = 1.7  # times the evidence of the next best grid
+_CLEAR = 4.0  # the same where steps are of no known table, or where the file itself says something else
 _EVIDENCE = 0.015  # for each block
 _SINGLE = 2  # frequencies do not count: a picture of stripes or of flat areas has combs in one or two
 _EXPLAINED = 0.7  # of the evidence, by a table of libjpeg's scale; less, and the table is of another make
@@ -117,37 +118,45 @@ def judge(page_tiles: list[Tile], file_quality: int | None, *, grey: bool) -> Jp
         file_quality: what the file's own tables say, where it has any.
         grey: the page has no colour, so that only the error of the luminance is in it.
     """
-    found = find(page_tiles)
+    found = find(page_tiles, margin=_MARGIN if file_quality is None else _CLEAR)
     if file_quality is not None and (found is None or found[0] > file_quality - _ALIKE):
         return JpegFacts(file_quality, (0, 0), "file", *error(file_quality, grey=grey))
     return JpegFacts(*found, "pixels", *error(found[0], grey=grey)) if found else None
 
 
-def find(page_tiles: list[Tile]) -> tuple[int, tuple[int, int]] | None:
-    """Quality and grid of what the samples show; None where that is nothing sure."""
+def find(page_tiles: list[Tile], *, margin: float = _MARGIN) -> tuple[int, tuple[int, int]] | None:
+    """Quality and grid of what the samples show; None where that is nothing sure.
+
+    Args:
+        page_tiles: of the page.
+        margin: how many times the evidence of the next best grid is asked for.
+    """
     chosen = evenly(page_tiles, _TILES)
     if not chosen:
         return None
     seen = trace(chosen)
-    quality, evidence = _quality(np.maximum(seen.gain, 0))
-    if seen.margin < _MARGIN or evidence < _EVIDENCE:
+    gain = np.maximum(seen.gain, 0)
+    quality, explained = _quality(gain)
+    if explained < _EXPLAINED:
+        margin = max(margin, _CLEAR)
+    if seen.margin < margin or np.sort(gain.max(1))[:-_SINGLE].sum() < _EVIDENCE:
         return None
     return quality, seen.grid
 
 
 def _quality(gain: Array) -> tuple[int, float]:
-    """The quality whose steps explain the samples best, and how well.
+    """The quality whose steps explain the samples best, and how large a share of what any steps explain.
 
     Tables that libjpeg's scale did not make: the quality whose steps lie nearest to those found.
     """
-    explained = _explained(gain)
+    by_quality = _explained(gain)
     weight, found = gain.max(1), gain.argmax(1) + 1
-    evidence = float(np.sort(weight)[:-_SINGLE].sum())
-    best = int(explained.argmax())
-    if explained[best] < _EXPLAINED * weight.sum():
+    best = int(by_quality.argmax())
+    share = float(by_quality[best] / (weight.sum() + _TINY))
+    if share < _EXPLAINED:
         steps = _steps()
         best = int(((abs(steps - found) / (steps + found)) @ weight).argmin())
-    return _QUALITIES[best], evidence
+    return _QUALITIES[best], share
 
 
 def _explained(gain: Array) -> Array:
