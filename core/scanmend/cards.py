@@ -10,7 +10,7 @@ are required but `sigma` of a score, and other keys are errors:
     known_failures = ["Halftone screens are taken for noise."]
 
     [network]
-    inputs = 5                       # channels: RGB, sigma, sigma times correlation
+    inputs = 5                       # channels: RGB, sigma, sigma times correlation; or numbers
     multiple = 8                     # height and width of a tile are multiples of it
     halo = 64                        # pixels around a tile that the result inside depends on
     dtypes = ["float32", "bfloat16"] # types it may run in; float32, bfloat16, float16
@@ -185,7 +185,7 @@ def read(path: Path) -> Card:
         tier=cast("Tier", top.text("tier", "fast|best", "fast or best")),
         title=top.text("title"),
         known_failures=top.texts("known_failures"),
-        inputs=network.whole("inputs", 1, 64),
+        inputs=network.whole("inputs", 1, 4096),
         multiple=network.whole("multiple", 1, 256),
         halo=network.whole("halo", 0, 4096),
         dtypes=network.texts("dtypes", f"a list of {', '.join(sorted(_DTYPES))}", _DTYPES),

@@ -6,7 +6,7 @@ Pure and cheap: a plan can be printed, tested and shown to a person before torch
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scanmend import cards as card_lookup
@@ -37,6 +37,19 @@ rather than measured: below it, noise cannot be told with confidence from roundi
 and from the estimator's own error, and a scan that needs nothing must come back bit-identical.
 """
 
+DOUBT = 1.5
+"""`auto` counts as noise what is left of the measured level when it is so many times its error too high.
+
+Even texture can read as noise, with a large error. Chosen on training pictures: of clean ones, nine in
+ten small crops and nearly all whole pictures are then left alone, and half the noise of 3/255 is found.
+"""
+
+PASSES = 4
+"""Turned and mirrored copies over which a fast model's answer is averaged where the best is wished for.
+
+On held-out training pictures that gains 0.13 dB, eight copies 0.15 dB (white noise of 15 to 50 of 255).
+"""
+
 UNSEEN_CORRELATION = 0.6
 """Assumed lag-1 correlation of noise that a person names and measuring did not see."""
 
@@ -65,6 +78,8 @@ class NoiseLike(Protocol):
     def correlation(self) -> float: ...
     @property
     def windows(self) -> int: ...
+    @property
+    def error(self) -> float: ...
 
 
 class JpegLike(Protocol):
@@ -189,19 +204,26 @@ def make(profile: Profile, facts: FactsLike, cards: Sequence[Card]) -> Plan:
     """
     noise, told = _told(profile.noise, facts.noise)
     asked = (_noise(profile.noise, noise, facts), _jpeg(profile.jpeg, facts))
-    works: dict[str, tuple[Part, ...]] = {}
+    works: dict[Card, tuple[Part, ...]] = {}
     notes: tuple[str, ...] = ()
     for wish, part in zip((profile.noise, profile.jpeg), asked, strict=True):
         if isinstance(part, Skipped):
             continue
         card, choice = _choose(part.stage, profile, wish.model, tuple(cards))
-        choice = () if card.name in works else choice
+        choice = () if card in works else choice
         notes += told + choice + _assumed(noise) if part.stage == "noise" else choice
-        works[card.name] = (*works.get(card.name, ()), part)
+        works[card] = (*works.get(card, ()), part)
     curve = noise.curve if noise.windows else ()
-    steps = [_step(name, parts, curve) for name, parts in works.items()]
+    steps = [
+        replace(_step(card.name, parts, curve), passes=_passes(card, profile))
+        for card, parts in works.items()
+    ]
     skipped = tuple(part for part in asked if isinstance(part, Skipped))
     return Plan(tuple(sorted(steps, key=lambda step: ORDER.index(step.stage))), skipped, notes)
+
+
+def _passes(card: Card, profile: Profile) -> int:
+    return PASSES if profile.quality == "best" and card.tier != "best" else 1
 
 
 def _step(model: str, parts: tuple[Part, ...], curve: tuple[tuple[float, float], ...]) -> Step:
@@ -304,6 +326,7 @@ class _Told:
     correlation: float
     curve: tuple[tuple[float, float], ...] = ()
     windows: int = 1
+    error: float = 0.0
 
 
 def _told(wish: Noise, noise: NoiseLike) -> tuple[NoiseLike, tuple[str, ...]]:
@@ -333,6 +356,11 @@ def _noise_idle(wish: Noise, noise: NoiseLike, screen: ScreenLike | None, streng
         return "it could not be measured on this picture; a strength from 0 to 1 removes it all the same"
     if noise.sigma > CLEAN_SIGMA and screen:
         return _screened(screen)
+    if noise.sigma > CLEAN_SIGMA:
+        return (
+            f"what reads as noise of {_in_255(noise.sigma)} may be texture; noise.level or a strength"
+            " from 0 to 1 removes it all the same"
+        )
     return f"noise {_in_255(noise.sigma)} is below what a scan shows; nothing to do"
 
 
@@ -346,7 +374,12 @@ def _noise_strength(wish: Strength, of: Noise, noise: NoiseLike, screen: ScreenL
         return float(wish)
     if noise.windows == 0 or (screen and of.level == "auto"):
         return 0.0
-    return _smooth((noise.sigma - CLEAN_SIGMA) / (FULL_SIGMA - CLEAN_SIGMA))
+    return _smooth((_surely(noise) - CLEAN_SIGMA) / (FULL_SIGMA - CLEAN_SIGMA))
+
+
+def _surely(noise: NoiseLike) -> float:
+    """The part of the level that is not in doubt."""
+    return noise.sigma * math.exp(-DOUBT * noise.error)
 
 
 def _smooth(t: float) -> float:
@@ -375,8 +408,9 @@ def _choose(
         if card.tier == profile.quality:
             return card, ()
     card = fitting[0]
+    how = f"runs on {PASSES} turned copies, and the mean counts" if _passes(card, profile) > 1 else "runs"
     return card, (
-        f"{stage}: no model of quality {profile.quality} is installed; {card.name} ({card.tier}) runs",
+        f"{stage}: no model of quality {profile.quality} is installed; {card.name} ({card.tier}) {how}",
     )
 
 

@@ -32,8 +32,9 @@ def facts(
     jpeg: JpegFacts | None = None,
     screen: Screen | None = None,
     grey: bool = False,
+    error: float = 0.0,
 ) -> Facts:
-    noise = NoiseFacts(sigma=sigma, curve=CURVE, correlation=0.3, chroma=1.0, windows=windows)
+    noise = NoiseFacts(sigma=sigma, curve=CURVE, correlation=0.3, chroma=1.0, windows=windows, error=error)
     return Facts(height=100, width=100, bits=8, grey=grey, noise=noise, jpeg=jpeg, screen=screen)
 
 
@@ -342,7 +343,39 @@ def test_where_a_tier_is_missing_the_other_runs_and_a_note_says_so() -> None:
     plan = plans.make(Profile(quality="best"), facts(0.02), (FAST,))
 
     assert plan.steps[0].model == "grain-fast"
-    assert plan.notes == ("noise: no model of quality best is installed; grain-fast (fast) runs",)
+    assert len(plan.notes) == 1
+    assert plan.notes[0].endswith("grain-fast (fast) runs on 4 turned copies, and the mean counts")
+
+
+def test_the_best_of_a_fast_model_is_the_mean_over_turned_copies() -> None:
+    wished = {
+        quality: plans.make(Profile(quality=quality), facts(0.02), cards).steps[0].passes
+        for quality, cards in (("fast", (FAST, BEST)), ("best", (FAST,)))
+    }
+
+    assert wished == {"fast": 1, "best": 4}
+    assert plans.make(Profile(quality="best"), facts(0.02), (FAST, BEST)).steps[0].passes == 1
+
+
+@given(error=st.floats(0, 3))
+def test_the_more_doubtful_the_noise_the_less_auto_does(error: float) -> None:
+    def strength(doubt: float) -> float:
+        plan = plans.make(Profile(), facts(2.5 / 255, error=doubt), (FAST, BEST))
+        return sum(step.strength for step in plan.steps)
+
+    assert strength(error + 0.1) <= strength(error)
+    assert strength(3) == 0
+
+
+def test_texture_that_reads_as_noise_is_left_alone_and_the_reason_says_what_to_do() -> None:
+    doubtful = facts(6 / 255, error=1.5)
+
+    plan = plans.make(Profile(), doubtful, (FAST, BEST))
+    named = plans.make(Profile(noise=Noise(level=6.0)), doubtful, (FAST, BEST))
+
+    assert plan.steps == ()
+    assert "6.0/255 may be texture; noise.level or a strength" in plan.skipped[0].reason
+    assert named.steps[0].strength == 1
 
 
 def test_a_model_that_the_profile_names_is_taken_whatever_the_quality() -> None:
@@ -381,7 +414,7 @@ def test_a_plan_reads_as_sentences() -> None:
     assert first.startswith("noise: grain-fast at strength 0.50 for noise of 2.1/255 with correlation 0.30;")
     assert first.endswith("; 15% of the grain is given back")
     assert left_out == "jpeg: left out: no trace of it was found"
-    assert note == "noise: no model of quality best is installed; grain-fast (fast) runs"
+    assert note.startswith("noise: no model of quality best is installed; grain-fast (fast) runs")
 
 
 def test_an_empty_plan_says_that_the_pixels_stay() -> None:

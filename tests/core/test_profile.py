@@ -242,7 +242,7 @@ def test_single_settings_change_what_they_name_and_nothing_else() -> None:
         ("noise.strength=", "not empty"),
         (
             "noise=1",
-            "noise is a group of settings (it holds noise.strength, noise.model, noise.color, noise.keep_grain",
+            "noise is a group of settings (it holds noise.strength, noise.model, noise.color, ",
         ),
         (
             "blur.strength=1",

@@ -250,12 +250,17 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(tmp_pat
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def test_the_loss_counts_weak_errors_by_their_share() -> None:
-    clean = torch.zeros(2, 3, 8, 8)
-    restored = torch.stack((torch.full((3, 8, 8), 0.01), torch.full((3, 8, 8), 0.1)))
-    halved = psnr_loss(restored / 2, clean) - psnr_loss(restored, clean)
+def test_halving_an_error_counts_alike_at_any_strength_that_shows() -> None:
+    clean = torch.zeros(1, 3, 8, 8)
 
-    assert float(halved) == pytest.approx(-np.log(2), rel=0.02)
+    gains = [
+        float(psnr_loss(clean + error, clean) - psnr_loss(clean + error / 2, clean))
+        for error in (0.3 / 255, 12 / 255, 25 / 255, 50 / 255)
+    ]
+
+    assert gains[1:] == pytest.approx([np.log(2)] * 3, abs=0.2)
+    assert gains[0] < 0.05 * gains[1]
+    assert gains == sorted(gains)
 
 
 def test_scores_are_the_same_at_each_call_and_leave_the_network_as_it_was(tmp_path: Path) -> None:

@@ -345,6 +345,30 @@ def train_grain(
     command.grain(data, out, tier=tier.value, init=init, device=device, settings=numbers)
 
 
+@train_app.command("meter")
+def train_meter(
+    *,
+    data: TrainingData,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="RUN", help="The run's folder; a run that is there is continued."
+        ),
+    ],
+    count: Annotated[
+        int, typer.Option("--count", min=100, max=1_000_000, help="Pictures with noise to be drawn.")
+    ] = 12_000,
+    steps: Annotated[
+        int, typer.Option("--steps", min=200, max=1_000_000, help="Of training, 64 pictures each.")
+    ] = 8000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, pictures, crops and noise.")] = 1,
+) -> None:
+    """Trains the network that measures noise."""
+    from scanmend.cli import train as command  # noqa: PLC0415
+
+    command.meter(data, out, count=count, steps=steps, seed=seed)
+
+
 @train_app.command("samples")
 def train_samples(
     *,

@@ -38,9 +38,22 @@ def grain(
         UsageError: a folder or file is missing or holds what does not fit.
         EngineError: the device is not there, or training went astray.
     """
+    _run(f"grain_{tier}", data, out, init=init, device=device, settings=settings)
+
+
+def meter(data: list[Path], out: Path, *, count: int, steps: int, seed: int) -> None:
+    """Draws examples and trains the noise meter on them; errors as `grain`."""
+    settings = {"minutes": 60.0, "steps": steps, "seed": seed, "batch": 64, "rate": 0.002, "small": 1.0}
+    _run("noise_meter", data, out, device="cpu", settings=settings, count=count)
+
+
+def _run(
+    model: str, data: list[Path], out: Path, *, device: str, settings: Mapping[str, Any], **more: Any
+) -> None:
     _need_folders(data)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file", hint="--out takes the folder of the run")
+    init = more.get("init")
     if init is not None and not init.is_file():
         raise UsageError(f"there is no file {init}", hint="--init takes weights (.safetensors)")
     import torch  # noqa: PLC0415 - here is work
@@ -48,15 +61,14 @@ def grain(
 
     from scanmend.engine import choose_device  # noqa: PLC0415
 
-    module = import_module(f"scanmend_models.grain_{tier}.train")
+    module = import_module(f"scanmend_models.{model}.train")
     chosen = choose_device(device)
     numbers = Settings(**settings)
-    screen.remark(
-        f"training for {numbers.minutes:g} minutes on {chosen.name}; Ctrl-C stops and keeps what was learnt"
-    )
+    length = f"{numbers.steps} steps" if numbers.steps else f"{numbers.minutes:g} minutes"
+    screen.remark(f"training for {length} on {chosen.name}; Ctrl-C stops and keeps what was learnt")
     try:
         weights = module.train(
-            data, out, numbers, device=torch.device(chosen.name), report=screen.say, init=init
+            data, out, numbers, device=torch.device(chosen.name), report=screen.say, **more
         )
     except FileNotFoundError as error:
         raise UsageError(str(error), hint=_DATA) from error

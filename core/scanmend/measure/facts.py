@@ -34,6 +34,8 @@ class NoiseFacts:
             the three channels, 0 for grey.
         windows: how many windows of 16 x 16 pixels could be judged; 0: the picture is too
             small, saturated or bilevel, and nothing is known.
+        error: how far off sigma may be: the expected absolute error of its logarithm, so
+            0.1 is about a tenth. Texture that may be noise makes it large.
     """
 
     sigma: float
@@ -41,6 +43,7 @@ class NoiseFacts:
     correlation: float
     chroma: float
     windows: int
+    error: float = 0.0
 
 
 UNKNOWN = NoiseFacts(sigma=0.0, curve=(), correlation=0.0, chroma=0.0, windows=0)
@@ -76,7 +79,7 @@ class Facts:
         return facts
 
 
-def measure(page: Page, *, windows: int = 20_000) -> Facts:
+def measure(page: Page, *, windows: int = sampling.WINDOWS) -> Facts:
     """Measures a page from a bounded number of its bands.
 
     Args:
@@ -101,7 +104,7 @@ def measure(page: Page, *, windows: int = 20_000) -> Facts:
     )
 
 
-def measure_array(pixels: FloatArray, *, windows: int = 20_000) -> NoiseFacts:
+def measure_array(pixels: FloatArray, *, windows: int = sampling.WINDOWS) -> NoiseFacts:
     """Measures the noise of a picture in memory.
 
     Args:
@@ -137,7 +140,11 @@ def _judge(sites: Iterable[FloatArray]) -> NoiseFacts:
     patches = join([sampling.cut(site, step) for site in held], held[0].shape[2])
     level = noise.estimate(patches, step)
     return (
-        NoiseFacts(*level, windows=patches.count + patches.constant + patches.bordering) if level else UNKNOWN
+        NoiseFacts(
+            *level[:4], windows=patches.count + patches.constant + patches.bordering, error=level.error
+        )
+        if level
+        else UNKNOWN
     )
 
 

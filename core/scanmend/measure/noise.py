@@ -7,9 +7,8 @@
 3. Rings in which it was not seen (texture, in all windows) take the level of the plane's
    most certain ring, carried over along the common shape of the spectrum.
 4. The variance is the sum over the spectrum, the correlation its cosine transform.
-5. All this takes one spectrum for all tones. Grain and scanner noise fall off with frequency and
-   change with tone in different ways, so each tone is judged alone as well; where noise is surely
-   seen at nearly every tone, and more of it, that counts.
+5. That is the classical estimate. A small network, the noise meter, corrects it from more traits of the
+   windows than a rule could weigh (`traits`, `meter`), and says how far off it may still be.
 
 Related work: weak-texture windows (Liu, Tanaka, Okutomi, doi:10.1109/TIP.2013.2283400), redundant
 dimensions (Chen, Zhu, Heng, doi:10.1109/ICCV.2015.62); both assume white noise.
@@ -21,11 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from scanmend.measure import floor
-from scanmend.measure.patches import COSINE, DOF, OMEGA2, RINGS, SIDE, independent, unevenness
+from scanmend.measure import floor, meter, traits
+from scanmend.measure.patches import COSINE, DOF, OMEGA2, OPPONENT, RINGS, SIDE, independent, unevenness
+from scanmend.measure.traits import Classical
 
 if TYPE_CHECKING:
     from scanmend.image import Array, FloatArray
+    from scanmend.measure.meter import Reading
     from scanmend.measure.patches import Patches
 
 _FEWEST = 24  # fewer windows say nothing
@@ -43,38 +44,26 @@ _FLAT = (1.3, 1.7)  # power ratio to the topmost ring: surely white; as steep as
 _UNSEEN = 0.25  # of the calmest ring's power, where no noise was seen: a bound is no measurement
 _MINOR = 0.1  # rings with less of the noise energy than this share of the strongest say little about tone
 _STIFF = (0.01, 0.6, 5.0)  # holds the tone curve level, then straight, the more the less noise was seen
-# What judging each tone alone must show before it counts, from nothing to fully: the share of the
-# noise energy that was surely noise, at three of four tones; the level against that of all tones
-# together, as fewer windows alone make a difference; and that level, in the display range: a
-# picture that measures as clean stays clean. Chosen on training pictures and on the demo's portrait.
-_ALONE = ((0.5, 0.7), (1.15, 1.35), (1.2 / 255, 2.4 / 255))
-_TONES = 4  # fewer tones to judge alone say nothing about how noise changes with tone
-_ALONE_SIZE = 300  # windows that a tone needs to be judged alone: in small pictures texture looks like noise
 _NOTHING = 1e-4  # sigma below a fortieth of an 8-bit step
 _TINY = 1e-12
 
 
 class Level(NamedTuple):
-    """sigma, curve, correlation, chroma as `NoiseFacts` has them."""
+    """sigma, curve, correlation, chroma, error as `NoiseFacts` has them."""
 
     sigma: float
     curve: tuple[tuple[float, float], ...]
     correlation: float
     chroma: float
+    error: float
 
 
 class _Spectrum(NamedTuple):
-    """By plane and ring: the noise power found; in [0, 1], how certain it is that this was noise."""
+    """By plane and ring: the noise power; the share of calm windows at its edge; its certainty, 0 to 1."""
 
     level: Array
+    share: Array
     certain: Array
-
-
-class _Judged(NamedTuple):
-    """A level, and the share of the luminance noise's energy that was surely noise."""
-
-    level: Level
-    trust: float
 
 
 def estimate(patches: Patches, step: float) -> Level | None:
@@ -88,39 +77,13 @@ def estimate(patches: Patches, step: float) -> Level | None:
         return None
     # Areas without noise all over the picture, and not only around it, are those of a drawing or of print.
     if patches.count < max(_FEWEST, patches.bordering):
-        return Level(0.0, (), 0.0, 0.0)
-    together = _judge(patches, step).level
-    bins = _tone_bins(patches.tone)
-    sizes = np.bincount(bins)
-    if together.sigma <= _ALONE[2][0] or len(sizes) < _TONES or sizes.min() < _ALONE_SIZE:
-        return together
-    alone = [_judge(patches.at(np.flatnonzero(bins == index)), step) for index in range(len(sizes))]
-    return _joined(together, alone, sizes)
+        return Level(0.0, (), 0.0, 0.0, 0.0)
+    found = classical(patches, step)
+    return _level(found, meter.read(traits.describe(patches, found, step)))
 
 
-def _joined(together: Level, alone: list[_Judged], sizes: Array) -> Level:
-    """The level of all tones together, moved towards those of each tone alone as far as these count."""
-    sigma = np.array([one.level.sigma for one in alone])
-    energy = sizes * sigma**2
-    total = float(np.sqrt(energy.sum() / sizes.sum()))
-    trust = float(np.quantile([one.trust for one in alone], 0.25))
-    shown = (trust, total / together.sigma, together.sigma)
-    counts = [np.clip((x - low) / (high - low), 0, 1) for x, (low, high) in zip(shown, _ALONE, strict=True)]
-    share = float(np.prod(counts))
-    curve = tuple(
-        (tone, (1 - share) * level + share * float(own))
-        for (tone, level), own in zip(together.curve, sigma, strict=True)
-    )
-    correlation = float((energy * [one.level.correlation for one in alone]).sum() / (energy.sum() + _TINY))
-    return together._replace(
-        sigma=(1 - share) * together.sigma + share * total,
-        correlation=(1 - share) * together.correlation + share * correlation,
-        curve=curve,
-    )
-
-
-def _judge(patches: Patches, step: float) -> _Judged:
-    """One spectrum for all windows, and a strength for each tone."""
+def classical(patches: Patches, step: float) -> Classical:
+    """The estimate by the lower edge alone: one spectrum for all windows, and a strength for each tone."""
     bins = _tone_bins(patches.tone)
     relative: Array = np.ones(bins.max() + 1)
     seen = _unscreened(unevenness(patches.profile))
@@ -132,9 +95,39 @@ def _judge(patches: Patches, step: float) -> _Judged:
         if not last:
             relative = relative * _by_tone(energy, spectrum, patches.tone, bins)
             relative /= relative[bins].mean()
-    part = (spectrum.level * DOF)[0, _JUDGED]
-    trust = float((part * spectrum.certain[0, _JUDGED]).sum() / part.sum())
-    return _Judged(_level(_power(spectrum, decay), patches.tone, bins, relative), trust)
+    power = _power(spectrum, decay)
+    variance = power @ DOF / SIDE**2
+    return Classical(
+        level=spectrum.level,
+        share=spectrum.share,
+        relative=relative.astype(np.float32)[bins],
+        tones=np.bincount(bins, patches.tone) / np.bincount(bins),
+        shape=np.sqrt(relative),
+        luminance=float(np.sqrt(variance[0])),
+        colour=float(np.sqrt(variance[1:].mean())) if len(variance) == len(OPPONENT) else 0.0,
+        correlation=_correlation(power),
+    )
+
+
+def _correlation(power: Array) -> float:
+    # The DCT continues a window by reflection, which adds its border pixels to the lag-1 product.
+    total, product = float((power @ DOF).mean()) + _TINY, float((power @ (DOF * COSINE)).mean())
+    return float(np.clip((SIDE * product / total - 1) / (SIDE - 1), 0.0, 0.99))
+
+
+def _level(found: Classical, reading: Reading) -> Level:
+    """The meter's reading, with the tone curve in the shape that was found."""
+    light, tint = reading.luminance**2, reading.colour**2 if found.colour > _NOTHING else 0.0
+    sigma = float(np.sqrt((light + 2 * tint) / (3 if len(found.level) == len(OPPONENT) else 1)))
+    if sigma < _NOTHING:
+        return Level(0.0, (), 0.0, 0.0, 0.0)
+    return Level(
+        sigma=sigma,
+        curve=tuple((float(t), sigma * float(s)) for t, s in zip(found.tones, found.shape, strict=True)),
+        correlation=reading.correlation,
+        chroma=float(np.sqrt(tint / (light + _NOTHING**2))),
+        error=(light * reading.luminance_error + 2 * tint * reading.colour_error) / (light + 2 * tint),
+    )
 
 
 def _tone_bins(tone: FloatArray) -> Array:
@@ -156,7 +149,7 @@ def _spectrum(energy: FloatArray, seen: Array, bins: Array, dof: FloatArray, rou
         calm = _calm(restless[:, plane] - ratio[:, plane, ring], bins)
         level[plane, ring], share[plane, ring] = floor.find(energy[calm, plane, ring], float(dof[ring]))
     level = np.maximum(level - rounding, _TINY)
-    return _Spectrum(level, _certainty(level, share) * seen)
+    return _Spectrum(level, share, _certainty(level, share) * seen)
 
 
 def _unscreened(uneven: Array) -> Array:
@@ -185,7 +178,7 @@ def _calm(score: FloatArray, bins: Array) -> Array:
 
 def _by_tone(energy: FloatArray, spectrum: _Spectrum, tone: FloatArray, bins: Array) -> Array:
     """Noise energy of each tone bin against the whole, from the rings that hold most of the noise seen."""
-    level, certain = spectrum
+    level, _, certain = spectrum
     part = certain * level * DOF
     weight = certain * DOF * (part >= _MINOR * part.max())
     dof = weight.sum()
@@ -219,7 +212,7 @@ def _parabola(x: Array, y: Array, weight: Array, dof: float) -> Array:
 
 def _power(spectrum: _Spectrum, decay: float) -> Array:
     """(planes, RINGS): the noise power in every ring, also where texture hides it."""
-    level, certain = spectrum
+    level, _, certain = spectrum
     power = np.array([_plane_power(*row, decay) for row in zip(level, certain, strict=True)])
     trust = certain.max(1, keepdims=True)
     bound = np.minimum(power, level[:, _JUDGED].min(1, keepdims=True) * _UNSEEN)
@@ -242,7 +235,7 @@ def _certainty(level: Array, share: Array) -> Array:
 
 def _decay(spectrum: _Spectrum) -> float:
     """The s squared of exp(-s^2 omega^2), the spectrum of white noise blurred by a Gaussian of s pixels."""
-    level, certain = spectrum
+    level, _, certain = spectrum
     weight = certain * DOF * level / level[:, _JUDGED].max() + _TINY
     total = weight.sum(1, keepdims=True)
     x = OMEGA2 - (weight @ OMEGA2)[:, None] / total
@@ -258,17 +251,3 @@ def _plane_power(level: Array, certain: Array, decay: float) -> Array:
     first = _JUDGED.start
     power[:first] = power[first] * np.exp(-decay * (OMEGA2[:first] - OMEGA2[first]))
     return power
-
-
-def _level(power: Array, tone: FloatArray, bins: Array, relative: Array) -> Level:
-    variance = power @ DOF / SIDE**2
-    total = float(variance.mean())
-    if total < _NOTHING**2:
-        return Level(0.0, (), 0.0, 0.0)
-    # The DCT continues a window by reflection, which adds its border pixels to the lag-1 product.
-    product = float((power @ (DOF * COSINE)).mean() / SIDE**2)
-    correlation = (SIDE * product / total - 1) / (SIDE - 1)
-    tones = np.bincount(bins, tone) / np.bincount(bins)
-    curve = tuple((float(t), float(np.sqrt(total * r))) for t, r in zip(tones, relative, strict=True))
-    chroma = float(np.sqrt(variance[1:].mean() / (variance[0] + _NOTHING**2))) if len(variance) == 3 else 0.0
-    return Level(total**0.5, curve, float(np.clip(correlation, 0.0, 0.99)), chroma)

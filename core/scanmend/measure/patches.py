@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SIDE = 16
 """Pixels on a window's side; at 8, grain of 1.6 px would hide half its variance in the window's plane."""
 
+CORE = 7
+"""Pixels on the side of a window's middle, whose covariance over windows is looked at."""
+
 # Radii, in DCT indices, where rings begin. Ring 0 is the window's plane; ring 1 still holds
 # gradients, so it helps to choose windows but never to judge noise.
 _EDGES = (0.0, 1.2, 2.5, 4.5, 6.5, 9.0, 12.0, 15.0)
@@ -31,7 +34,7 @@ RINGS = len(_EDGES)
 _CLIP_SLOPE = 1.6
 _CLIP_LIMIT = 0.2
 
-_OPPONENT: FloatArray = np.array(
+OPPONENT: FloatArray = np.array(
     [np.ones(3) / 3**0.5, np.array([1, -1, 0]) / 2**0.5, np.array([1, 1, -2]) / 6**0.5], dtype=np.float32
 )
 
@@ -74,6 +77,9 @@ class Patches:
             range squared; for white noise its expectation is the variance in every ring.
             Planes are luminance and two opponents in an orthonormal basis for three
             channels, else the channels themselves.
+        quartic: (n, planes, RINGS) mean fourth power of the coefficients: thrice the square of the
+            energy's expectation for Gaussian noise, more for detail.
+        centre: (n, planes, CORE * CORE) the samples at the middle of each window.
         profile: (planes, SIDE * SIDE) mean over all windows of each coefficient's power
             against that of its ring.
         tone: (n,) mean over pixels and channels.
@@ -82,6 +88,8 @@ class Patches:
     """
 
     energy: FloatArray
+    quartic: FloatArray
+    centre: FloatArray
     profile: FloatArray
     tone: FloatArray
     constant: int
@@ -93,7 +101,15 @@ class Patches:
 
     def at(self, indices: Array) -> Patches:
         """Some of the windows alone; what is known of the whole picture stays."""
-        return replace(self, energy=self.energy[indices], tone=self.tone[indices], constant=0, bordering=0)
+        return replace(
+            self,
+            energy=self.energy[indices],
+            quartic=self.quartic[indices],
+            centre=self.centre[indices],
+            tone=self.tone[indices],
+            constant=0,
+            bordering=0,
+        )
 
 
 def independent(decay: float) -> FloatArray:
@@ -129,6 +145,8 @@ def join(parts: Sequence[Patches], planes: int) -> Patches:
     profile = sum((part.count * part.profile for part in parts), np.zeros((planes, SIDE * SIDE)))
     return Patches(
         energy=np.concatenate([empty, *(part.energy for part in parts)]),
+        quartic=np.concatenate([empty, *(part.quartic for part in parts)]),
+        centre=np.concatenate([np.zeros((0, planes, CORE * CORE), np.float32), *(p.centre for p in parts)]),
         profile=np.asarray(profile / max(1, sum(part.count for part in parts)), np.float32),
         tone=np.concatenate([empty[:, 0, 0], *(part.tone for part in parts)]),
         constant=sum(part.constant for part in parts),
@@ -160,14 +178,24 @@ def cut(pixels: FloatArray, stride: int, step: float) -> Patches:
     squares = np.square(_spectrum(blocks))
     energy = squares @ _RING_MEANS
     profile = (squares / np.maximum(energy, 1e-12)[..., _RING]).sum(0) / max(1, len(squares))
-    energy /= (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
+    quartic = np.square(squares) @ _RING_MEANS
+    unclipped = (1 - _CLIP_SLOPE * clipped.mean(1))[:, None, None]
     return Patches(
-        energy=energy,
+        energy=energy / unclipped,
+        quartic=quartic / unclipped**2,
+        centre=_centre(blocks),
         profile=profile,
         tone=blocks.mean((1, 2, 3)),
         constant=int(constant.sum()),
         bordering=int(bordering.sum()),
     )
+
+
+def _centre(blocks: FloatArray) -> FloatArray:
+    count, channels = blocks.shape[:2]
+    first = (SIDE - CORE) // 2
+    middle = blocks[..., first : first + CORE, first : first + CORE].reshape(count, channels, CORE * CORE)
+    return OPPONENT @ middle if channels == len(OPPONENT) else middle.copy()
 
 
 def _half_empty(blocks: FloatArray) -> Array:
@@ -180,4 +208,4 @@ def _spectrum(blocks: FloatArray) -> FloatArray:
     count, channels = blocks.shape[:2]
     spectrum: FloatArray = (blocks @ _DCT.T).swapaxes(2, 3) @ _DCT.T
     spectrum = spectrum.reshape(count, channels, SIDE * SIDE)
-    return _OPPONENT @ spectrum if channels == len(_OPPONENT) else spectrum
+    return OPPONENT @ spectrum if channels == len(OPPONENT) else spectrum

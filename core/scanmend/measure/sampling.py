@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SITE = 128
 """Pixels on the side of a site, which holds up to 225 windows."""
+WINDOWS = 20_000
+"""How many windows of a large page are looked into."""
 _STRIDE = SIDE // 2
 _PER_SITE = ((SITE - SIDE) // _STRIDE + 1) ** 2
 _FEW = 400  # a picture with fewer windows has them cut closer together
@@ -61,6 +63,17 @@ def cut(pixels: FloatArray, step: float) -> Patches:
     while stride > 2 and (height // stride + 1) * (width // stride + 1) < _FEW // 4:
         stride //= 2
     return patches.cut(pixels, stride, step)
+
+
+def windows(pixels: FloatArray, step: float, most: int = WINDOWS) -> Patches:
+    """All windows of a picture in memory that are looked at, (H, W, C) in [0, 1]."""
+    height, width, channels = pixels.shape
+    parts = [
+        cut(pixels[top:bottom, left:right], step)
+        for top, bottom, spans in sites(height, width, most)
+        for left, right in spans
+    ]
+    return patches.join(parts, channels)
 
 
 def rounding_step(pixels: FloatArray) -> float:

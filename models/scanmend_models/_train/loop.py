@@ -56,6 +56,7 @@ class Settings:
 
     Attributes:
         minutes: training time, over all resumed parts: everything but loading pictures.
+        steps: where the run ends, and with it the schedule, if that is before its time; 0 for time alone.
         seed: of fresh weights, pictures, crops and degradation.
         batch, patch: crops of a step, and their side in pixels.
         late_patch: side in the last 30 % of the time, with as many fewer crops; 0 keeps `patch`.
@@ -65,6 +66,7 @@ class Settings:
     """
 
     minutes: float
+    steps: int = 0
     seed: int = 1
     batch: int = 8
     patch: int = 128
@@ -134,9 +136,13 @@ class Trainer:
 
     @property
     def share(self) -> float:
-        """How much of the time after the warm-up is used, 0 to 1."""
+        """How much of the time, or of the steps, after the warm-up is used, 0 to 1."""
         if self.step < self.settings.warm_up:
             return 0.0
+        if self.settings.steps:
+            return min(
+                (self.step - self.settings.warm_up) / (self.settings.steps - self.settings.warm_up), 1.0
+            )
         left = self.settings.minutes * 60 - self.warm_seconds
         return min(max((self.seconds - self.warm_seconds) / left, 0.0), 1.0) if left > 0 else 1.0
 
@@ -164,7 +170,7 @@ class Trainer:
         before, last = self.seconds, time.monotonic()
         reported = saved = self.seconds
         drawn = 0
-        while self.seconds < budget and not self.stopping:
+        while self.seconds < budget and not (self.stopping or self._walked()):
             drawn += self.train_step()
             self.seconds, last = self.seconds + time.monotonic() - last, time.monotonic()
             if self.step == self.settings.warm_up:
@@ -177,6 +183,9 @@ class Trainer:
                 took = _timed(self._save)
                 between_saves = max(min(budget / 40, CHECKPOINT_SECONDS), OVERHEAD * took)
                 saved = self.seconds + took
+
+    def _walked(self) -> bool:
+        return bool(self.settings.steps) and self.step >= self.settings.steps
 
     def train_step(self) -> int:
         """One step of the optimiser; how many crops it saw."""
