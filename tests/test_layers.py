@@ -50,7 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,
     },
     "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors"},
-    "scanmend_models": {"torch", "numpy", "safetensors", "scanmend_models._train", "scanmend"},
+    "scanmend_models": {
+        "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure",
+    },
     # Training is torch's work; the command hands it a device.
     "scanmend.cli.train": {
         "torch", "scanmend.cli", "scanmend.engine", "scanmend.errors",

@@ -4,7 +4,7 @@ A model is a folder of `scanmend_models` with a `card.toml`, the only table of i
 are required but `sigma` of a score, and other keys are errors:
 
     name = "grain-fast"              # lower case, digits and hyphens; what profiles and reports say
-    stage = "noise"                  # the stage of the profile that it serves
+    stage = "noise"                  # the stage of the profile that it serves, or "measure"
     tier = "fast"                    # fast | best
     title = "Fast grain and scanner noise removal"
     known_failures = ["Halftone screens are taken for noise."]
@@ -101,6 +101,11 @@ class Card:
     sha256: str
     known_failures: tuple[str, ...]
     path: Path
+
+    @property
+    def repairs(self) -> bool:
+        """Whether it works on pictures in the engine; the others measure, and take numbers."""
+        return self.stage != "measure"
 
     @property
     def module(self) -> str:

@@ -109,7 +109,7 @@ def test_every_key_must_be_there_and_its_absence_is_named(line: str, tmp_path: P
         ('name = "grain-fast"', 'name = "Grain Fast"', "name must be lower-case letters"),
         ('tier = "fast"', 'tier = "quick"', "tier must be fast or best, not 'quick'"),
         ('stage = "noise"', "stage = 1", "stage must be one lower-case word, not 1"),
-        ("inputs = 5", "inputs = 0", "network.inputs must be a whole number from 1 to 64, not 0"),
+        ("inputs = 5", "inputs = 0", "network.inputs must be a whole number from 1 to 4096, not 0"),
         ("inputs = 5", "inputs = true", "network.inputs must be a whole number"),
         ("multiple = 8", "multiple = 8.0", "network.multiple must be a whole number"),
         ("halo = 64", "halo = -1", "network.halo must be a whole number from 0"),

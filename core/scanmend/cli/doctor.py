@@ -139,7 +139,7 @@ def _backends() -> str:
     device = choose_device()
     if device.name != "cpu":
         return f"not used, as {device.name} runs the networks"
-    sound = [card for card in cards.installed() if problem(card) is None]
+    sound = [card for card in cards.installed() if card.repairs and problem(card) is None]
     return ", ".join(f"{faster_backend(card, device)} is the faster for {card.name}" for card in sound)
 
 
