@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ def main() -> None:
 
 def _fresh_process(options: argparse.Namespace, scan: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--child", str(scan), "--device", options.device]
-    done = subprocess.run([*command, "--backend", options.backend], check=True, stdout=subprocess.PIPE)
+    command += ["--backend", options.backend, "--quality", options.quality]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     run: dict[str, float] = json.loads(done.stdout)
     print(
         f"  {run['seconds']:.1f} s, {run['inference']:.1f} s in inference, peak {run['peak']:.0f} MiB",
@@ -74,7 +76,8 @@ def _one_run(options: argparse.Namespace) -> dict[str, float]:
     Runner.band = timed  # type: ignore[method-assign,assignment]
     target = options.child.with_name("result.tif")
     how = pipeline.Options(device=options.device, backend=options.backend, overwrite=True)
-    report = pipeline.restore_file(options.child, target, profile.load("strong"), options=how)
+    wanted = replace(profile.load("strong"), quality=options.quality)
+    report = pipeline.restore_file(options.child, target, wanted, options=how)
     return {"seconds": report.seconds, "inference": spent, "peak": _peak(), "megapixels": report.megapixels}
 
 
@@ -120,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--backend", default="torch")
+    parser.add_argument("--quality", choices=["fast", "best"], default="fast")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

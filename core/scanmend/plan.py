@@ -50,6 +50,9 @@ PASSES = 4
 On held-out training pictures that gains 0.13 dB, eight copies 0.15 dB (white noise of 15 to 50 of 255).
 """
 
+LEAST = 0.02
+"""What `auto` would do at a lower strength is lost in rounding, so the scan is left as it is."""
+
 UNSEEN_CORRELATION = 0.6
 """Assumed lag-1 correlation of noise that a person names and measuring did not see."""
 
@@ -383,9 +386,10 @@ def _surely(noise: NoiseLike) -> float:
 
 
 def _smooth(t: float) -> float:
-    """0 up to 0, 1 from 1 on, and no corner between."""
+    """0 up to 0, 1 from 1 on, and no corner between; nothing where it would be next to nothing."""
     t = min(max(t, 0.0), 1.0)
-    return t * t * (3 - 2 * t)
+    strength = t * t * (3 - 2 * t)
+    return strength if strength >= LEAST else 0.0
 
 
 def _choose(

@@ -212,7 +212,8 @@ def test_the_worse_the_quality_the_more_is_done_about_jpeg(quality: int) -> None
 
 def test_jpeg_is_removed_fully_from_poor_quality_down_and_partly_above() -> None:
     assert jpeg_strength(POOR_QUALITY) == 1
-    assert 0 < jpeg_strength(KEPT_QUALITY - 1) < 0.1
+    assert jpeg_strength(KEPT_QUALITY - 1) == 0  # next to nothing is nothing
+    assert 0 < jpeg_strength(KEPT_QUALITY - 2) < 0.1
 
 
 def test_a_strength_for_jpeg_that_was_asked_for_is_kept_whatever_the_quality() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,15 +26,14 @@ def done(report: Report) -> str:
 
 
 def noise(facts: NoiseFacts) -> str:
-    """The noise in units of 8-bit grey levels, whatever the file's depth."""
+    """The noise in units of 8-bit grey levels, whatever the file's depth, and how sure that is."""
     if facts.windows == 0:
         return "noise could not be measured"
-    correlated = (
-        f" (correlated {facts.correlation:.1f})"
-        if facts.correlation >= 0.05 and facts.sigma >= _WORTH_WORDS
-        else ""
-    )
-    return f"noise {facts.sigma * 255:.1f}/255{correlated}"
+    if facts.sigma < _WORTH_WORDS:
+        return f"noise {facts.sigma * 255:.1f}/255"
+    doubt = f" give or take {math.expm1(facts.error):.0%}" if facts.error else ""
+    correlated = f" (correlated {facts.correlation:.1f})" if facts.correlation >= 0.05 else ""
+    return f"noise {facts.sigma * 255:.1f}/255{doubt}{correlated}"
 
 
 def megapixels(amount: float) -> str:
