@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from scanmend import profile as profiles
 from scanmend.cards import Card
 from scanmend.evaluate import read_picture, told
 from scanmend.image import FloatArray
+from scanmend.plan import PASSES
 
 LEVELS = (2, 3, 5, 7, 10, 15, 25)
 """What `noise.level` is tried at where nobody knows the noise, in 1/255."""
 
 
 def networks(device: str, backend: str, *, levels: bool = False) -> tuple[Method, ...]:
-    """Two methods for each installed model of the noise stage; a third with `levels`.
+    """Methods for each installed model of the noise stage: told the truth, and left to `auto`.
 
-    The third is a person who tries `noise.level` and keeps what comes out best.
+    A fast model is told the truth twice: as it is, and as `quality: best` runs it, on turned copies.
+    With `levels` there is also a person who tries `noise.level` and keeps what comes out best.
     """
     options = pipeline.Options(device=device, backend=backend)
     found = []
@@ -33,6 +36,9 @@ def networks(device: str, backend: str, *, levels: bool = False) -> tuple[Method
         said = scanmend.__version__
         wall = pipeline.shared_engine(device, backend).device.name != "cpu"
         found.append(Method(card.name, said, partial(_told, card, options), kept=False, wall=wall))
+        if card.tier != "best":
+            best = partial(_told, card, options, passes=PASSES)
+            found.append(Method(f"{card.name} x{PASSES}", said, best, kept=False, wall=wall))
         found.append(Method(f"{card.name} auto", said, partial(_auto, card, options), kept=False, wall=wall))
         if levels:
             tried = partial(_levels, card, options)
@@ -40,15 +46,17 @@ def networks(device: str, backend: str, *, levels: bool = False) -> tuple[Method
     return tuple(found)
 
 
-def _told(card: Card, options: pipeline.Options, group: str, case: Case) -> dict[str, Run]:
+def _told(
+    card: Card, options: pipeline.Options, group: str, case: Case, *, passes: int = 1
+) -> dict[str, Run]:
     del group, case
     _load(card, options)
-    return {"": partial(_run, card=card, options=options)}
+    return {"": partial(_run, card=card, options=options, passes=passes)}
 
 
-def _run(case: Case, *, card: Card, options: pipeline.Options) -> FloatArray:
+def _run(case: Case, *, card: Card, options: pipeline.Options, passes: int) -> FloatArray:
     truth = case.truth
-    step = told(card, truth.sigma, truth.correlation, truth.curve)
+    step = replace(told(card, truth.sigma, truth.correlation, truth.curve), passes=passes)
     engine = pipeline.shared_engine(options.device, options.backend)
     return engine.runner([step], [card], grey=False).band(np.ascontiguousarray(case.scan, np.float32))
 
