@@ -1,4 +1,4 @@
-"""What a scan says about itself before anything is done to it: NumPy only, a few windows, a second."""
+"""What a scan says about itself before anything is done to it: a few windows, a second, no torch."""
 
 from __future__ import annotations
 

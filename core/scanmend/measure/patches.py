@@ -8,7 +8,7 @@ chosen for being calm in some rings and judged in another without any bias.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,18 +98,6 @@ class Patches:
     @property
     def count(self) -> int:
         return len(self.tone)
-
-    def at(self, indices: Array) -> Patches:
-        """Some of the windows alone; what is known of the whole picture stays."""
-        return replace(
-            self,
-            energy=self.energy[indices],
-            quartic=self.quartic[indices],
-            centre=self.centre[indices],
-            tone=self.tone[indices],
-            constant=0,
-            bordering=0,
-        )
 
 
 def independent(decay: float) -> FloatArray:
