@@ -368,6 +368,17 @@ def test_the_more_doubtful_the_noise_the_less_auto_does(error: float) -> None:
     assert strength(3) == 0
 
 
+def test_a_model_is_told_less_the_more_doubtful_the_level_is() -> None:
+    sure, doubtful = (plans.make(Profile(), facts(0.04, error=error), (FAST, BEST)) for error in (0, 0.4))
+
+    share = doubtful.steps[0].sigma / sure.steps[0].sigma
+    assert share == pytest.approx(0.819, abs=0.001)  # exp(-0.2)
+    assert [sigma for _, sigma in doubtful.steps[0].curve] == pytest.approx(
+        [share * sigma for _, sigma in sure.steps[0].curve]
+    )
+    assert "noise of 10.2/255, told as 8.4/255" in plans.describe(doubtful)[0]
+
+
 def test_texture_that_reads_as_noise_is_left_alone_and_the_reason_says_what_to_do() -> None:
     doubtful = facts(6 / 255, error=1.5)
 
