@@ -369,7 +369,7 @@ def _in_pieces(inputs: Tensor, card: Card, network: Network) -> Tensor:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise EngineError(f"{card.name} failed: {error}") from error
-        if max(height, width) <= _SMALLEST_TILE + 2 * card.halo:
+        if max(height, width) <= _smallest(card):
             raise OutOfMemory(
                 "not even a small tile fits into memory",
                 hint="close other programs, or choose --device cpu",
@@ -389,8 +389,17 @@ def _in_pieces(inputs: Tensor, card: Card, network: Network) -> Tensor:
     return restored
 
 
+def _margin(card: Card) -> int:
+    return -(-card.halo // card.multiple) * card.multiple
+
+
+def _smallest(card: Card) -> int:
+    """The side from which on halves with their margins are smaller than the whole, or a sensible tile."""
+    return max(_SMALLEST_TILE + 2 * card.halo, 4 * _margin(card) + 2 * card.multiple)
+
+
 def _halves(length: int, card: Card) -> tuple[tiling.Span, ...]:
-    margin = -(-card.halo // card.multiple) * card.multiple
+    margin = _margin(card)
     half = -(-length // 2 // card.multiple) * card.multiple
     return tiling.spans(length, max(half + 2 * margin, 2 * margin + card.multiple), card.halo, card.multiple)
 
