@@ -263,6 +263,14 @@ def test_halving_an_error_counts_alike_at_any_strength_that_shows() -> None:
     assert gains == sorted(gains)
 
 
+def test_a_file_that_holds_no_weights_is_no_start(tmp_path: Path) -> None:
+    wrong = tmp_path / "start.safetensors"
+    wrong.write_bytes(b"no")
+
+    with pytest.raises(ValueError, match="is no safetensors file"):
+        denoise._start_from(torch.nn.Conv2d(3, 3, 3), wrong)
+
+
 def test_scores_are_the_same_at_each_call_and_leave_the_network_as_it_was(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path)
     trainer.train_step()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -128,6 +129,8 @@ def train(
 def _start_from(network: nn.Module, init: Path) -> None:
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(init).items()})
+    except SafetensorError as error:
+        raise ValueError(f"{init} is no safetensors file: {error}") from error
     except RuntimeError as error:
         raise ValueError(f"{init} holds weights of another network") from error
 

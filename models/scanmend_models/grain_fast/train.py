@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import torch
+from functools import partial
 
 from scanmend_models._train import denoise
-from scanmend_models._train.loop import Settings
 from scanmend_models.grain_fast import arch
 
-
-def train(
-    folders: list[Path],
-    out: Path,
-    settings: Settings,
-    *,
-    device: torch.device,
-    report: Callable[[str], None] = print,
-    init: Path | None = None,
-) -> Path:
-    """Trains, or goes on with, the run in `out`; arguments and errors as `denoise.train`."""
-    return denoise.train(arch.build, folders, out, settings, device=device, report=report, init=init)
+train = partial(denoise.train, arch.build)
+"""As `denoise.train`, the network given."""
