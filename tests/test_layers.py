@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {
     ".".join(path.relative_to(ROOT / folder).with_suffix("").parts).removesuffix(".__init__"): path
-    for folder in ("core", "models")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    for folder in ("core", "daemon", "models", "install")
+    for path in sorted((ROOT / folder).glob("scanmend*/**/*.py"))
 }
-HOUSE = {"scanmend", "scanmend_models"}
+HOUSE = {"scanmend", "scanmend_daemon", "scanmend_models", "scanmend_install"}
 
 # A row covers a module and all below it; the longest name that fits decides. Besides the standard
 # library and itself, a module imports what its row lists: libraries, and rows above its own.
@@ -29,7 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.formats": {"numpy", "PIL", "imagecodecs", "simplejpeg", "scanmend.icc", *_LEAVES},
     "scanmend.cards": {"tomli", "scanmend.errors"},
     "scanmend.measure": {"numpy", "safetensors", "scanmend.cards", "scanmend.formats", *_LEAVES},
-    "scanmend.profile": {"yaml", "scanmend.errors"},
+    "scanmend.places": {"platformdirs"},
+    "scanmend.settings": {"yaml", "pydantic", "scanmend.errors"},
+    "scanmend.profile": {"yaml", "pydantic", "scanmend.places", "scanmend.settings", "scanmend.errors"},
     "scanmend.plan": {"scanmend.profile", "scanmend.cards", "scanmend.errors"},
     "scanmend.tiling": {"numpy", "scanmend.image"},
     "scanmend.engine_openvino": {"openvino", "torch", "numpy", "scanmend.cards", *_LEAVES},
@@ -41,10 +43,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "numpy", "scanmend.engine", "scanmend.formats", "scanmend.plan", "scanmend.cards", *_LEAVES,
     },
     "scanmend.publish": {"scanmend.errors"},
-    "scanmend.report": {"scanmend.measure", "scanmend.plan"},
+    "scanmend.sidecar": set(),
+    "scanmend.report": {"scanmend.measure", "scanmend.plan", "scanmend.sidecar"},
     "scanmend.pipeline": {
         "numpy", "scanmend.engine", "scanmend.formats", "scanmend.publish", "scanmend.report",
         "scanmend.tiling", "scanmend.xmp", *_DECIDING, *_LEAVES,
+    },
+    # The client is one file on the standard library alone: front ends copy it.
+    "scanmend.serve.client": set(),
+    "scanmend.serve": {
+        "starlette", "uvicorn", "numpy", "scanmend.formats", "scanmend.pipeline", "scanmend.places",
+        "scanmend.report", "scanmend.sidecar", "scanmend.serve.client", "scanmend.xmp", *_DECIDING, *_LEAVES,
     },
     "scanmend": {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,
@@ -53,6 +62,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend_models": {
         "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure",
     },
+    "scanmend_install": {"scanmend.places", "scanmend.errors"},
+    # The daemon stays small: neither torch nor NumPy, which the engine process holds.
+    "scanmend_daemon": {
+        "pathspec", "prometheus_client", "pydantic", "starlette", "uvicorn", "watchdog", "yaml",
+        "scanmend", "scanmend.cards", "scanmend.errors", "scanmend.places", "scanmend.profile",
+        "scanmend.publish", "scanmend.serve.client", "scanmend.settings", "scanmend.sidecar",
+    },
     # Training is torch's work; the command hands it a device.
     "scanmend.cli.train": {
         "torch", "scanmend.cli", "scanmend.engine", "scanmend.errors",
@@ -60,7 +76,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "scanmend.cli": {
         "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.evaluate",
-        "scanmend.formats", "scanmend.pipeline", "scanmend.publish", "scanmend.report", *_DECIDING, *_LEAVES,
+        "scanmend.formats", "scanmend.pipeline", "scanmend.places", "scanmend.publish", "scanmend.report",
+        "scanmend.serve", "scanmend_daemon", "scanmend_install", *_DECIDING, *_LEAVES,
     },
     "scanmend.__main__": {"scanmend.cli"},
 }  # fmt: skip
@@ -155,6 +172,7 @@ def test_the_reader_of_sources_sees_every_kind_of_import() -> None:
         ("import scanmend", ("torch", "numpy", "PIL", "yaml", "rich")),
         ("import scanmend.pipeline", ("torch", "openvino", "PIL", "imagecodecs", "typer", "rich")),
         ("import scanmend.cli.app", ("torch", "numpy", "PIL", "rich")),
+        ("import scanmend_daemon", ("torch", "numpy", "PIL", "rich")),
         ("import scanmend.cards; scanmend.cards.installed()", ("torch", "numpy", "scanmend_models")),
     ],
 )

@@ -13,7 +13,12 @@ import pytest
 from scanmend import cards
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = (ROOT / "core" / "scanmend", ROOT / "models" / "scanmend_models")
+PACKAGES = (
+    ROOT / "core" / "scanmend",
+    ROOT / "daemon" / "scanmend_daemon",
+    ROOT / "models" / "scanmend_models",
+    ROOT / "install" / "scanmend_install",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The hot folder: watches folders, restores every scan dropped into them, and never loses one."""

@@ -1,0 +1,1 @@
+"""Puts Scanmend where the system starts it: services for the hot folder."""
