@@ -13,6 +13,7 @@ last, and no result is ever seen without its sidecar.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import shutil
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM, errno.EACCES}
+"""What network shares answer that cannot sync a folder, or do not let it be opened."""
 _OTHER = "choose another name"
 _OTHER_OR_OVERWRITE = "choose another name, or allow overwriting"
 
@@ -84,6 +87,58 @@ def staged_together(
             written = sum(file.written() for file in files)
             stack.close()  # what was written counts as free again
             raise _disk_full(targets[0].parent, f"more than {written}") from error
+
+
+def place(part: Path, target: Path) -> None:
+    """Gives a finished file its name in one step, without replacing anything, and syncs the folder.
+
+    The file has to be complete and synced, in the target's own file system. Hard links serve where there are
+    any; else a rename that refuses to replace; else, in file systems with neither, an empty file
+    reserves the name first, which a process killed just then leaves behind. Between the link and the end of
+    the call both names may be seen; afterwards `part` is gone.
+
+    Raises:
+        TargetExists: something stands there; `part` is as it was.
+        OSError: as the system says it.
+    """
+    try:
+        _link_or_rename(part, target)
+    except FileExistsError:
+        raise TargetExists(f"{target} has appeared in the meantime", hint=_OTHER) from None
+    sync_folder(target.parent)
+    part.unlink(missing_ok=True)
+
+
+def _link_or_rename(part: Path, target: Path) -> None:
+    try:
+        if os.name == "nt":
+            part.rename(target)  # never replaces on Windows
+        else:
+            target.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if not _renamed(part, target):
+            target.touch(exist_ok=False)
+            part.replace(target)
+
+
+def _renamed(part: Path, target: Path) -> bool:
+    """Renames without replacing; False where the system or the file system cannot.
+
+    Raises:
+        OSError: the name is taken, or the rename fails otherwise.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    at_cwd, no_replace = -100, 1
+    if rename(at_cwd, os.fsencode(part), at_cwd, os.fsencode(target), no_replace) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(target))
 
 
 def copy_verbatim(source: Path, temp: Path) -> None:
@@ -223,28 +278,11 @@ class _File:
     def _publish_new(self) -> None:
         """Gives the file its name, unless something has taken it: one of several writers wins."""
         try:
-            if os.name == "nt":
-                self.temp.rename(self.target)  # never replaces on Windows
-            else:
-                self.target.hardlink_to(self.temp)
+            _link_or_rename(self.temp, self.target)
         except FileExistsError:
             raise TargetExists(
                 f"{self.target} has appeared in the meantime", hint=_OTHER_OR_OVERWRITE
             ) from None
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            self._reserve_and_replace()
-
-    def _reserve_and_replace(self) -> None:
-        """For file systems without hard links: a process killed in between leaves an empty file."""
-        try:
-            self.target.touch(exist_ok=False)
-        except FileExistsError:
-            raise TargetExists(
-                f"{self.target} has appeared in the meantime", hint=_OTHER_OR_OVERWRITE
-            ) from None
-        self.temp.replace(self.target)
 
 
 def _nothing() -> None:
@@ -256,7 +294,7 @@ def _publish_all(files: Sequence[_File], *, overwrite: bool) -> None:
     try:
         for file in files:
             done.append(_in_words(file, overwrite=overwrite))
-            _sync_folder(file.target.parent)  # each before the next, so that a power cut keeps the order
+            sync_folder(file.target.parent)  # each before the next, so that a power cut keeps the order
     except BaseException:
         for take_back in reversed(done):
             with contextlib.suppress(OSError):
@@ -273,13 +311,20 @@ def _in_words(file: _File, *, overwrite: bool) -> Callable[[], object]:
         raise _refused(file.target, error) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes names that were given or taken in a folder survive a power cut, where the system can.
+
+    Raises:
+        OSError: the disk failed; file systems that merely cannot sync a folder are let pass.
+    """
     if os.name == "nt":
         return  # Windows cannot open a folder to sync it
-    # Some network shares refuse; the result stands all the same.
-    with contextlib.suppress(OSError):
+    try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
