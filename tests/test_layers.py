@@ -23,10 +23,13 @@ _LEAVES = {"scanmend.errors", "scanmend.image"}
 _DECIDING = {"scanmend.measure", "scanmend.profile", "scanmend.cards", "scanmend.plan"}
 MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.errors": set(),
+    "scanmend.endings": set(),
     "scanmend.image": {"numpy", "scanmend.errors"},
     "scanmend.icc": {"scanmend.image"},
     "scanmend.xmp": {"scanmend.errors"},
-    "scanmend.formats": {"numpy", "PIL", "imagecodecs", "simplejpeg", "scanmend.icc", *_LEAVES},
+    "scanmend.formats": {
+        "numpy", "PIL", "imagecodecs", "simplejpeg", "scanmend.endings", "scanmend.icc", *_LEAVES,
+    },
     "scanmend.cards": {"tomli", "scanmend.errors"},
     "scanmend.measure": {"numpy", "safetensors", "scanmend.cards", "scanmend.formats", *_LEAVES},
     "scanmend.places": {"platformdirs"},
@@ -66,8 +69,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The daemon stays small: neither torch nor NumPy, which the engine process holds.
     "scanmend_daemon": {
         "pathspec", "prometheus_client", "pydantic", "starlette", "uvicorn", "watchdog", "yaml",
-        "scanmend", "scanmend.cards", "scanmend.errors", "scanmend.places", "scanmend.profile",
-        "scanmend.publish", "scanmend.serve.client", "scanmend.settings", "scanmend.sidecar",
+        "scanmend", "scanmend.cards", "scanmend.endings", "scanmend.errors", "scanmend.places",
+        "scanmend.profile", "scanmend.publish", "scanmend.serve.client", "scanmend.settings",
+        "scanmend.sidecar",
     },
     # Training is torch's work; the command hands it a device.
     "scanmend.cli.train": {

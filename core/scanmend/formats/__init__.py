@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from scanmend.endings import SUFFIXES
 from scanmend.errors import DamagedFile, FormatError, LimitExceeded
 from scanmend.formats import kinds
 from scanmend.formats.base import (
@@ -44,19 +45,6 @@ __all__ = [
 ]
 
 FAMILIES: tuple[FormatName, ...] = ("tiff", "png", "jpeg", "webp", "avif", "bmp")
-SUFFIXES: dict[str, FormatName] = {
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".jfif": "jpeg",
-    ".webp": "webp",
-    ".avif": "avif",
-    ".bmp": "bmp",
-    ".dib": "bmp",
-}
 
 _HEAD = 64  # bytes that tell every known kind apart
 _SMALLEST = 16  # no picture of any family is shorter

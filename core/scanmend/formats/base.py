@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from scanmend import endings
 from scanmend.formats.meta import Metadata
 from scanmend.image import Array, Layout, PageData
 
-FormatName = Literal["tiff", "png", "jpeg", "webp", "avif", "bmp"]
+FormatName = endings.FormatName
 Compression = Literal["same", "none", "lzw", "deflate", "zstd"]
 
 
