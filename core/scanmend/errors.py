@@ -19,6 +19,11 @@ Exit code 1 means that some of several files failed; 0 that all went well.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class ScanmendError(Exception):
     """Something went wrong that one clear sentence can explain.
@@ -37,6 +42,15 @@ class ScanmendError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def to_dict(self) -> dict[str, str | int]:
+        """JSON-ready values, as the commands print them and the engine process answers."""
+        return {
+            "class": type(self).__name__,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
 
 
 class UsageError(ScanmendError):
@@ -99,3 +113,34 @@ class Cancelled(ScanmendError):  # noqa: N818
     """The person or the caller asked to stop."""
 
     exit_code = 130
+
+
+def as_scanmend_error(error: Exception, about: Path | None = None) -> ScanmendError:
+    """The same error as one of ours, with the file's name in its sentence.
+
+    Args:
+        error: anything that was raised.
+        about: the file that was being worked on.
+    """
+    if isinstance(error, ScanmendError):
+        return error if about is None else _naming(error, about)
+    lead = f"{about}: " if about else ""
+    if isinstance(error, MemoryError):
+        return OutOfMemory(f"{lead}there was not enough memory", hint="close other programs and try again")
+    if isinstance(error, OSError):
+        reading = about is not None and error.filename == str(about)
+        return (FormatError if reading else PublishError)(f"{lead}{error.strerror or error}")
+    if isinstance(error, ModuleNotFoundError):
+        return EngineError(f"{lead}the Python package {error.name} is missing", hint="pip install it")
+    words = " ".join(str(error).split())[:300]
+    return ScanmendError(
+        f"{lead}something went wrong that should not: {type(error).__name__}: {words}",
+        hint="a fault of Scanmend: run again with --debug for the details, and report them",
+    )
+
+
+def _naming(error: ScanmendError, path: Path) -> ScanmendError:
+    if str(path) in error.message:
+        return error
+    lead = path if path.name not in error.message else path.parent
+    return type(error)(f"{lead}: {error.message}", hint=error.hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,17 @@ from scanmend.errors import (
     UsageError,
 )
 from scanmend.formats.base import FormatName, Limits, OutputOptions, Page, ScanFile
-from scanmend.image import Array, FloatArray, Layout, PageData, apply_change, change_depth, to_float
+from scanmend.image import (
+    Alpha,
+    Array,
+    FloatArray,
+    Layout,
+    PageData,
+    Transfer,
+    apply_change,
+    change_depth,
+    to_float,
+)
 from scanmend.plan import Plan
 from scanmend.profile import Profile
 from scanmend.report import PageReport, Report, sha256_of, sidecar_path
@@ -95,6 +106,7 @@ class Inspection:
 
 ProgressCall = Callable[[Progress], None]
 CancelCall = Callable[[], bool]
+OpenedCall = Callable[[int, float], None]
 
 
 def restore_file(
@@ -121,24 +133,42 @@ def restore_file(
     Raises:
         ScanmendError: one of the classes of `scanmend.errors`; nothing was published then.
     """
-    started = time.monotonic()
-    before = source.stat() if source.exists() else None
-    with formats.open_scan(source, options.limits) as scan:
-        digest = sha256_of(source)
-        pages = _examine(scan, profile)
-        job = _Job(scan, target, profile, options, pages, progress=progress, cancel=cancel)
+    with _opened(source, target, profile, options, progress=progress, cancel=cancel) as job:
         # the sidecar first: a result is never seen without it
         members = [sidecar_path(target), target] if profile.output.sidecar else [target]
         with publish.staged_together(members, source=source, overwrite=options.overwrite) as staged:
-            report = job.write(staged[-1], digest, started)
-            if before is None or _stamp(source) != (before.st_size, before.st_mtime_ns):
-                raise PublishError(
-                    f"{source} changed while it was being restored",
-                    hint="restore it again when it is complete",
-                )
+            report = job.render(staged[-1])
             if profile.output.sidecar:
                 staged[0].write_bytes(report.sidecar())
     return report
+
+
+def render_file(
+    source: Path,
+    part: Path,
+    profile: Profile,
+    *,
+    options: Options = Options(),
+    opened: OpenedCall | None = None,
+    progress: ProgressCall | None = None,
+    cancel: CancelCall | None = None,
+) -> Report:
+    """Restores one file as `restore_file` does, and leaves publishing to the caller.
+
+    Args:
+        source: the scan.
+        part: a path at which nothing stands yet; on an error it may be left half written.
+        profile: what to do.
+        options: how to run; `overwrite` has no meaning here.
+        opened: told the pages and the megapixels of the whole file once its header is read.
+        progress: called after each tile.
+        cancel: asked after each tile.
+
+    Raises:
+        ScanmendError: as `restore_file`.
+    """
+    with _opened(source, part, profile, options, opened=opened, progress=progress, cancel=cancel) as job:
+        return job.render(part)
 
 
 def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Inspection:
@@ -199,15 +229,51 @@ def restore(
         ScanmendError: as `restore_file`.
     """
     wanted = profiles.load(profile) if isinstance(profile, str) else profile
-    page = _ArrayPage(pixels)
-    report = _examine_page(page, wanted, installed_cards.installed())
-    if not report.plan.steps:
-        return pixels.copy(), report
-    engine = shared_engine(options.device, options.backend)
+    result = np.empty_like(pixels)
+    return result, render_pixels(pixels, result, wanted, options=options)
+
+
+def render_pixels(
+    pixels: Array,
+    result: Array,
+    profile: Profile,
+    *,
+    alpha: Alpha = "none",
+    transfer: Transfer = "display",
+    options: Options = Options(),
+    progress: ProgressCall | None = None,
+    cancel: CancelCall | None = None,
+) -> PageReport:
+    """Restores a picture in memory, band by band, into an array that the caller brings.
+
+    Args:
+        pixels: (H, W) or (H, W, C) with C 1 or 3, one more with `alpha`; types as in `restore`.
+        result: of the same shape and type, contiguous; may be a file mapped into memory.
+        profile: what to do.
+        alpha: whether the last channel is transparency, and of what kind.
+        transfer: "linear" for samples in linear light.
+        options: how to run.
+        progress: called after each tile.
+        cancel: asked after each tile; True stops, and `result` holds nothing of use then.
+
+    Raises:
+        ScanmendError: as `restore`.
+    """
+    page = _ArrayPage(pixels, alpha, transfer)
     cards = installed_cards.installed()
+    report = _examine_page(page, profile, cards)
+    rows = result.reshape(page.layout.height, page.layout.width, page.layout.channels)
+    if not report.plan.steps:
+        rows[:] = page.read(0, page.layout.height)
+        return report
+    meter = _Meter("the picture", page.layout.pixels, 1, progress, cancel)
+    engine = shared_engine(options.device, options.backend)
     runner = engine.runner(report.plan.steps, cards, grey=_neutral(report))
-    bands = list(_restored_bands(page, page.layout, runner, lambda _pixels: None))
-    return np.concatenate(bands).reshape(pixels.shape), report
+    top = 0
+    for band in _restored_bands(page, page.layout, runner, functools.partial(meter.tile_done, 0)):
+        rows[top : top + len(band)] = band
+        top += len(band)
+    return report
 
 
 def target_for(
@@ -244,15 +310,16 @@ def shared_engine(device: str, backend: str) -> Engine:
 # --- deciding ------------------------------------------------------------------------------
 
 
-def _examine(scan: ScanFile, profile: Profile) -> tuple[PageReport, ...]:
+def _examine(scan: ScanFile, profile: Profile, cancel: CancelCall | None = None) -> tuple[PageReport, ...]:
     """Measures and plans each page.
 
     Raises:
+        Cancelled: asked to stop between two pages.
         UnsupportedFormat: something is wished, and no page of the file can be restored. Bilevel
             pages need nothing, so a fax is kept as it is, without a complaint.
     """
     cards = installed_cards.installed()
-    reports = tuple(_examine_page(page, profile, cards) for page in scan.pages)
+    reports = tuple(_examine_page(page, profile, cards) for page in _until(scan, cancel))
     wishes = any(stage.strength != 0 for stage in profile.stages().values())
     refused = [page for page in scan.pages if page.refusal and not page.bilevel]
     if wishes and refused and all(page.refusal for page in scan.pages):
@@ -267,12 +334,76 @@ def _examine_page(page: Page, profile: Profile, cards: tuple[Card, ...]) -> Page
     return PageReport(page.index, facts, planning.make(profile, facts, cards))
 
 
+def _until(scan: ScanFile, cancel: CancelCall | None) -> Iterator[Page]:
+    for page in scan.pages:
+        if cancel and cancel():
+            raise _stopped(scan.path)
+        yield page
+
+
+def _stopped(what: object) -> Cancelled:
+    return Cancelled(f"{what} was not restored: stopped on request")
+
+
 def _neutral(report: PageReport) -> bool:
     """Whether the page has no colour, in one channel or in three equal ones."""
     return report.facts is not None and report.facts.grey
 
 
 # --- doing ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(
+    source: Path,
+    target: Path,
+    profile: Profile,
+    options: Options,
+    *,
+    opened: OpenedCall | None = None,
+    progress: ProgressCall | None,
+    cancel: CancelCall | None,
+) -> Iterator[_Job]:
+    """Opens, hashes and measures a scan: all that comes before a result is written."""
+    started = time.monotonic()
+    before = _stamp(source) if source.exists() else None
+    with formats.open_scan(source, options.limits) as scan:
+        if opened:
+            opened(len(scan.pages), sum(page.layout.pixels for page in scan.pages) / 1e6)
+        digest = sha256_of(source)
+        pages = _examine(scan, profile, cancel)
+        total = sum(scan.pages[page.index].layout.pixels for page in pages if page.plan.steps)
+        meter = _Meter(scan.path, total, len(pages), progress, cancel)
+        source_now = _Source(digest, before, started)
+        yield _Job(scan, target, profile, options, pages=pages, meter=meter, source=source_now)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The scan's bytes: their hash, the file's size and time before it was opened, and when that was."""
+
+    digest: str
+    before: tuple[int, int] | None
+    started: float
+
+
+class _Meter:
+    """Counts pixels as tiles are finished; tells who wants to know, and stops when asked to."""
+
+    def __init__(
+        self, what: object, total: int, pages: int, progress: ProgressCall | None, cancel: CancelCall | None
+    ) -> None:
+        self.what, self.total, self.pages = what, total, pages
+        self.progress, self.cancel = progress, cancel
+        self.done = 0
+
+    def tile_done(self, page: int, pixels: int) -> None:
+        if self.cancel and self.cancel():
+            raise _stopped(self.what)
+        self.done += pixels
+        if self.progress:
+            done, total = min(self.done, self.total) / 1e6, self.total / 1e6
+            self.progress(Progress("restore", page + 1, self.pages, done, total))
 
 
 class _Job:
@@ -284,20 +415,32 @@ class _Job:
         target: Path,
         profile: Profile,
         options: Options,
-        pages: tuple[PageReport, ...],
         *,
-        progress: ProgressCall | None,
-        cancel: CancelCall | None,
+        pages: tuple[PageReport, ...],
+        meter: _Meter,
+        source: _Source,
     ) -> None:
         self.scan, self.target, self.profile, self.options = scan, target, profile, options
-        self.pages, self.progress, self.cancel = pages, progress, cancel
+        self.pages, self.meter, self.source = pages, meter, source
         self.cards = installed_cards.installed()
         self.format: FormatName = scan.format if profile.output.format == "same" else profile.output.format
-        self.total = sum(scan.pages[page.index].layout.pixels for page in pages if page.plan.steps)
-        self.done = 0
+        self.total = meter.total
 
-    def write(self, staged: Path, digest: str, started: float) -> Report:
-        """Writes the result to a staged path and tells what was done."""
+    def render(self, staged: Path) -> Report:
+        """Writes the result to a staged path and tells what was done.
+
+        Raises:
+            PublishError: the scan is no longer what was opened.
+        """
+        report = self._write(staged)
+        if self.source.before is None or _stamp(self.scan.path) != self.source.before:
+            raise PublishError(
+                f"{self.scan.path} changed while it was being restored",
+                hint="restore it again when it is complete",
+            )
+        return report
+
+    def _write(self, staged: Path) -> Report:
         layouts = {page.index: self._layout(page) for page in self.scan.pages if not page.refusal}
         changes = {page.index for page in self.pages if page.plan.steps}
         changes |= {index for index, layout in layouts.items() if layout != self.scan.pages[index].layout}
@@ -305,13 +448,13 @@ class _Job:
         if engine:
             for card in self._used_cards():
                 engine.network(card)  # backend auto is decided by the first, and the report names it
-        report = self._report(digest, engine)
+        report = self._report(engine)
         notes: tuple[str, ...] = ()
         if not changes and self.format == self.scan.format:
             publish.copy_verbatim(self.scan.path, staged)
         else:
             notes = self._write_pages(staged, layouts, changes, engine, report)
-        return self._finished(report, notes, started)
+        return self._finished(report, notes)
 
     def _write_pages(
         self,
@@ -368,26 +511,18 @@ class _Job:
             return PageData(layout, _plain_bands(page, layout))
         runner = engine.runner(report.plan.steps, self.cards, grey=_neutral(report))
         return PageData(
-            layout, _restored_bands(page, layout, runner, functools.partial(self._tile_done, index))
+            layout, _restored_bands(page, layout, runner, functools.partial(self.meter.tile_done, index))
         )
-
-    def _tile_done(self, page: int, pixels: int) -> None:
-        if self.cancel and self.cancel():
-            raise Cancelled(f"{self.scan.path} was not restored: stopped on request")
-        self.done += pixels
-        if self.progress:
-            done, total = min(self.done, self.total) / 1e6, self.total / 1e6
-            self.progress(Progress("restore", page + 1, len(self.pages), done, total))
 
     def _used_cards(self) -> list[Card]:
         used = {step.model for page in self.pages for step in page.plan.steps}
         return [card for card in self.cards if card.name in used]
 
-    def _report(self, digest: str, engine: Engine | None) -> Report:
+    def _report(self, engine: Engine | None) -> Report:
         return Report(
             source=self.scan.path,
             target=self.target,
-            source_sha256=digest,
+            source_sha256=self.source.digest,
             unchanged=not self.total,
             pages=self.pages,
             megapixels=self.total / 1e6,
@@ -398,7 +533,7 @@ class _Job:
             notes=self.scan.notes,
         )
 
-    def _finished(self, report: Report, notes: tuple[str, ...], started: float) -> Report:
+    def _finished(self, report: Report, notes: tuple[str, ...]) -> Report:
         restorable = [page for page in self.scan.pages if not page.refusal]
         lowered = [page for page in restorable if self._layout(page).bits < page.layout.bits]
         if lowered:
@@ -409,7 +544,7 @@ class _Job:
             report,
             unchanged=report.unchanged and all(self._layout(page) == page.layout for page in restorable),
             notes=report.notes + notes,
-            seconds=time.monotonic() - started,
+            seconds=time.monotonic() - self.source.started,
         )
 
 
@@ -475,14 +610,17 @@ class _Rows:
 class _ArrayPage(Page):
     """A picture in memory as a page."""
 
-    def __init__(self, pixels: Array) -> None:
+    def __init__(self, pixels: Array, alpha: Alpha = "none", transfer: Transfer = "display") -> None:
+        colors = (1, 3) if alpha == "none" else (2, 4)
         if (
             pixels.ndim not in (2, 3)
-            or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3))
+            or (pixels.ndim == 3 and pixels.shape[2] not in colors)
+            or (pixels.ndim == 2 and alpha != "none")
             or not pixels.size
         ):
             raise UsageError(
-                f"an array of shape {pixels.shape} is no picture", hint="(H, W), (H, W, 1) or (H, W, 3)"
+                f"an array of shape {pixels.shape} is no picture",
+                hint="(H, W), (H, W, 1) or (H, W, 3)" if alpha == "none" else "(H, W, 2) or (H, W, 4)",
             )
         if pixels.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
             raise UsageError(
@@ -490,9 +628,17 @@ class _ArrayPage(Page):
             )
         self._pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         height, width, channels = self._pixels.shape
-        bits = pixels.dtype.itemsize * 8
         self.index = 0
-        self.layout = Layout(height, width, channels, "grey" if channels == 1 else "rgb", pixels.dtype, bits)
+        self.layout = Layout(
+            height,
+            width,
+            channels,
+            "grey" if channels < 3 else "rgb",
+            pixels.dtype,
+            bits=pixels.dtype.itemsize * 8,
+            alpha=alpha,
+            transfer=transfer,
+        )
 
     def read(self, top: int, bottom: int) -> Array:
         return self._pixels[top:bottom]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from scanmend import plan as planning
+from scanmend import sidecar
 from scanmend.measure import Facts
 from scanmend.plan import Plan
+from scanmend.sidecar import SIDECAR_SUFFIX, sidecar_path
 
-SIDECAR_SUFFIX = ".scanmend.json"
-"""Added to the whole name of a result: `a.tif` has `a.tif.scanmend.json` beside it."""
+__all__ = ["SIDECAR_SUFFIX", "PageReport", "Report", "scanmend_version", "sha256_of", "sidecar_path"]
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,8 @@ class Report:
         }
 
     def sidecar(self) -> bytes:
-        """The sidecar's content: UTF-8 JSON, without the folders of the machine that wrote it."""
-        values = self.to_dict() | {"source": self.source.name, "target": self.target.name}
-        # A name that is no text holds lone surrogates; escaped, they are valid JSON.
-        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        """The sidecar's content."""
+        return sidecar.encode(self.to_dict(), source=self.source.name, target=self.target.name)
 
     def xmp_properties(self) -> dict[str, str]:
         """What goes into the result's own XMP packet."""
@@ -112,11 +110,6 @@ class Report:
             "MeasuredNoise": "; ".join(f"{step.sigma:.5f}" for step in steps),
             "Device": self.device,
         }
-
-
-def sidecar_path(target: Path) -> Path:
-    """Where the sidecar of a result stands."""
-    return target.with_name(target.name + SIDECAR_SUFFIX)
 
 
 def sha256_of(path: Path) -> str:

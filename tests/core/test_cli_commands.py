@@ -14,8 +14,8 @@ import pytest
 import scanmend_models
 from PIL import Image
 from scanmend import profile as profiles
-from scanmend.cli.failures import as_scanmend_error, take_debug
-from scanmend.errors import FormatError, OutOfMemory, PublishError, ScanmendError
+from scanmend.cli.failures import take_debug
+from scanmend.errors import FormatError, OutOfMemory, PublishError, ScanmendError, as_scanmend_error
 
 PYTHON_PATH = os.pathsep.join(os.path.abspath(place) for place in sys.path if place)  # noqa: PTH100
 ENVIRONMENT = {**os.environ, "PYTHONPATH": PYTHON_PATH, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}

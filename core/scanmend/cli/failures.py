@@ -5,12 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
 
-from scanmend.errors import Cancelled, EngineError, FormatError, OutOfMemory, PublishError, ScanmendError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from scanmend.errors import Cancelled, as_scanmend_error
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -43,37 +39,6 @@ def take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != "--debug"]
     return len(options) < end, options + arguments[end:]
-
-
-def as_scanmend_error(error: Exception, about: Path | None = None) -> ScanmendError:
-    """The same error as one of ours, with the file's name in its sentence.
-
-    Args:
-        error: anything that was raised.
-        about: the file that was being worked on.
-    """
-    if isinstance(error, ScanmendError):
-        return error if about is None else _naming(error, about)
-    lead = f"{about}: " if about else ""
-    if isinstance(error, MemoryError):
-        return OutOfMemory(f"{lead}there was not enough memory", hint="close other programs and try again")
-    if isinstance(error, OSError):
-        reading = about is not None and error.filename == str(about)
-        return (FormatError if reading else PublishError)(f"{lead}{error.strerror or error}")
-    if isinstance(error, ModuleNotFoundError):
-        return EngineError(f"{lead}the Python package {error.name} is missing", hint="pip install it")
-    words = " ".join(str(error).split())[:300]
-    return ScanmendError(
-        f"{lead}something went wrong that should not: {type(error).__name__}: {words}",
-        hint="a fault of Scanmend: run again with --debug for the details, and report them",
-    )
-
-
-def _naming(error: ScanmendError, path: Path) -> ScanmendError:
-    if str(path) in error.message:
-        return error
-    lead = path if path.name not in error.message else path.parent
-    return type(error)(f"{lead}: {error.message}", hint=error.hint)
 
 
 def _never_fail_on_a_name() -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from scanmend import profile as profiles
 from scanmend.cli import inputs as names
 from scanmend.cli import out, words
-from scanmend.cli.failures import as_scanmend_error
 from scanmend.cli.stopping import stop_requests
-from scanmend.errors import Cancelled, ScanmendError
+from scanmend.errors import Cancelled, ScanmendError, as_scanmend_error
 from scanmend.measure import NoiseFacts
 from scanmend.pipeline import Inspection, inspect_file
 
@@ -48,7 +47,7 @@ def _one(path: Path, profile: Profile, *, json: bool, debug: bool) -> ScanmendEr
         error = as_scanmend_error(cause, path)
         out.complain(error, cause, debug=debug)
         if json:
-            out.json_line({"file": str(path), "error": out.error_values(error)})
+            out.json_line({"file": str(path), "error": error.to_dict()})
         return error
     if json:
         out.json_line({**inspection.to_dict(), "error": None})

@@ -48,7 +48,7 @@ def verify(*, json: bool) -> int:
         failed = failed or error is not None
         if json:
             values = {"model": card.name, "ok": error is None, "sha256": card.sha256}
-            out.json_line({**values, "error": out.error_values(error) if error else None})
+            out.json_line({**values, "error": error.to_dict() if error else None})
         else:
             out.say(str(error) if error else f"{card.name}: ok")
     return ModelError.exit_code if failed else 0

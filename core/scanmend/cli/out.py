@@ -45,16 +45,6 @@ def json_document(values: Any) -> None:
     typer.echo(json.dumps(values, indent=2))
 
 
-def error_values(error: ScanmendError) -> dict[str, Any]:
-    """An error as JSON-ready values."""
-    return {
-        "class": type(error).__name__,
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
-
-
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on standard output; long cells wrap."""
     from rich.console import Console  # noqa: PLC0415 - a tenth of a second, where there is a table

@@ -47,9 +47,7 @@ def check(files: Sequence[str], *, json: bool) -> int:
         if error:
             failures.append(error)
         if json:
-            out.json_line(
-                {"file": name, "valid": error is None, "error": out.error_values(error) if error else None}
-            )
+            out.json_line({"file": name, "valid": error is None, "error": error.to_dict() if error else None})
         else:
             out.say(str(error) if error else f"{name}: ok")
     return out.exit_code(failures, len(files))

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scanmend import profile as profiles
 from scanmend.cli import inputs, jobs, out, screen, words
-from scanmend.cli.failures import as_scanmend_error
 from scanmend.cli.stopping import stop_requests
-from scanmend.errors import Cancelled, PublishError, ScanmendError, TargetExists
+from scanmend.errors import Cancelled, PublishError, ScanmendError, TargetExists, as_scanmend_error
 from scanmend.pipeline import Inspection, Options, inspect_file, restore_file, shared_engine
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Outcome:
             "state": self.state,
             "report": self.report.to_dict() if self.report else None,
             "inspection": self.inspection.to_dict() if self.inspection else None,
-            "error": out.error_values(self.error) if self.error else None,
+            "error": self.error.to_dict() if self.error else None,
         }
 
 
