@@ -1,0 +1,1 @@
+"""The status page: what the daemon sees, as HTML that needs neither scripts nor a network."""
