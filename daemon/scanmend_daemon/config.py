@@ -117,7 +117,9 @@ class Limits:
 
 @dataclass(frozen=True, config=_SETTINGS)
 class Folder:
-    """One hot folder. Paths are absolute; lengths of time in seconds, sizes in bytes."""
+    """One hot folder."""
+
+    # Paths are absolute, lengths of time in seconds, sizes in bytes. Editors show the line above.
 
     watch: FolderPath = Field(description="The folder that scans are dropped into.")
     output: FolderPath = Field(
@@ -224,7 +226,7 @@ class Config:
     status: Status = Field(default_factory=Status, description="Where the daemon tells how it is doing.")
     state: FolderPath = Field(
         default_factory=Path,
-        description="Where the ledger and private copies lie, on a local disk; left out: a folder of its own.",
+        description="Where the ledger and private copies lie, on a local disk; left out: its own folder.",
     )
     path: SkipJsonSchema[Path | None] = None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic_core import core_schema
+from pydantic import PlainValidator, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PREFIXES = "kmgtp"
@@ -79,9 +79,8 @@ class Duration:
         return seconds
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return _plain(
-            self.read, f"a duration from {duration_text(self.low)} to {duration_text(self.high)}, such as 90s"
-        )
+        allowed = f"a duration from {duration_text(self.low)} to {duration_text(self.high)}, such as 90s"
+        return handler.generate_schema(_reading(self.read, allowed))
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ class Size:
         return count
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return _plain(self.read, f"a size from {size_text(self.low)} to {size_text(self.high)}, such as 2GiB")
+        allowed = f"a size from {size_text(self.low)} to {size_text(self.high)}, such as 2GiB"
+        return handler.generate_schema(_reading(self.read, allowed))
 
 
 def _text_of(value: object) -> str:
@@ -108,8 +108,6 @@ def _text_of(value: object) -> str:
     return value if isinstance(value, str) else f"{value!r}"
 
 
-def _plain(read: Any, allowed: str) -> Any:
+def _reading(read: Any, allowed: str) -> Any:
     schema = {"title": allowed, "anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]}
-    return core_schema.no_info_plain_validator_function(
-        read, metadata={"pydantic_js_functions": [lambda _schema, _handler: schema]}
-    )
+    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]
