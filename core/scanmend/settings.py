@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from scanmend.errors import ProfileError
@@ -27,9 +27,27 @@ from scanmend.errors import ProfileError
 T = TypeVar("T")
 Schema = dict[str, Any]
 Values = dict[str, Any]
+ON = ("true", "yes", "on")
+OFF = ("false", "no", "off")  # what YAML 1.1 reads as a boolean
 _LATE = {"missing": 1, "too_short": 2}
 _ALIKE = 0.8
 _ALIKE_SIBLING = 0.6  # "prfile" and "profile" in one group: there is little else that could be meant
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lower() not in ON + OFF:
+        raise ValueError
+    return value.lower() in ON
+
+
+def numbered(value: object) -> object:
+    """A text of digits as its number, before it is held against choices such as 8 and 16."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
 class _PlainSchema(GenerateJsonSchema):

@@ -16,12 +16,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 from scanmend import places
-from scanmend.settings import Form, shown
+from scanmend.settings import Flag, Form, numbered, shown
 
 from scanmend_daemon import words
 from scanmend_daemon.config_values import (
     Device,
-    Flag,
     FolderPath,
     Http,
     Jobs,
@@ -73,10 +72,6 @@ class Settle:
         description="How long a file may stay unreadable before it counts as damaged.",
         validate_default=True,
     )
-
-
-def _version(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
 
 
 def _settle(value: object) -> object:
@@ -216,7 +211,7 @@ class Status:
 class Config:
     """Everything the daemon is told. `path` is the file it came from, None where there is none."""
 
-    scanmend_daemon: Annotated[Literal[1], BeforeValidator(_version)] = Field(
+    scanmend_daemon: Annotated[Literal[1], BeforeValidator(numbered)] = Field(
         description="The version of these settings; always there."
     )
     folders: Annotated[tuple[Folder, ...], Field(min_length=1, max_length=1000)] = Field(

@@ -8,14 +8,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 from pydantic.json_schema import WithJsonSchema
 from scanmend.errors import ProfileError
+from scanmend.settings import OFF
 
 from scanmend_daemon.ignore import Ignore
 from scanmend_daemon.quantities import Size
-
-_OFF = ("off", "false", "no")
 
 
 def _say(allowed: str, *kinds: str) -> WithJsonSchema:
@@ -54,17 +53,9 @@ def _profile(value: object, info: ValidationInfo) -> str:
     return os.fspath(_path(text, info)) if is_path else text
 
 
-def _flag(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.lower() not in ("true", "yes", "on", *_OFF):
-        raise ValueError
-    return value.lower() in ("true", "yes", "on")
-
-
 def _address(value: object) -> object:
     """Host and port of "127.0.0.1:8765"; None for off."""
-    if value is None or value is False or (isinstance(value, str) and value.lower() in _OFF):
+    if value is None or value is False or (isinstance(value, str) and value.lower() in OFF):
         return None
     if isinstance(value, tuple):
         value = f"[{value[0]}]:{value[1]}" if ":" in str(value[0]) else f"{value[0]}:{value[1]}"
@@ -116,7 +107,6 @@ def _device(value: object) -> str:
 
 
 _A_FOLDER = "a folder's path, such as ~/Scans/inbox"
-Flag = Annotated[bool, BeforeValidator(_flag)]
 Pattern = Annotated[
     str,
     Field(min_length=1, max_length=1000, title="a pattern, such as *.bak or drafts/"),
