@@ -12,6 +12,7 @@ import hmac
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from scanmend.errors import UsageError
 from starlette.responses import Response
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+
+
+class Refused(UsageError):  # noqa: N818 - reads as the sentence it stands for
+    """Whoever asks may only look."""
+
+    def __init__(self) -> None:
+        super().__init__("this needs the page's token", hint="open the address that scanmend status prints")
 
 
 class Guard:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
-from scanmend import errors
 from scanmend.errors import ScanmendError, UsageError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -124,16 +123,16 @@ class _Desk:
         try:
             done = await self._act(request)
         except ScanmendError as error:
-            code = 403 if isinstance(error, _Refused) else 400 if isinstance(error, UsageError) else 409
+            code = 403 if isinstance(error, guard.Refused) else 400 if isinstance(error, UsageError) else 409
             if wants_page:
                 return _html(page.message("That did not work", error.message, error.hint), code)
-            return _json(_error_values(error), code)
+            return _json(error.to_dict(), code)
         return RedirectResponse("/", 303) if wants_page else _json(done)
 
     async def _act(self, request: Request) -> dict[str, Any]:
         given = await asked.arguments(request)
         if not guard.may_act(request, self._view.token, str(given.pop("token", ""))):
-            raise _Refused
+            raise guard.Refused
         name = request.path_params["name"]
         return await run_in_threadpool(self._view.act, name, asked.chosen(name, given))
 
@@ -153,13 +152,6 @@ class _Desk:
         return answer
 
 
-class _Refused(UsageError):  # noqa: N818 - reads as the sentence it stands for
-    """Whoever asks may only look."""
-
-    def __init__(self) -> None:
-        super().__init__("this needs the page's token", hint="open the address that scanmend status prints")
-
-
 def _html(body: bytes, code: int = 200) -> Response:
     return Response(body, code, media_type="text/html")
 
@@ -171,16 +163,6 @@ def _plain(sentence: str, code: int) -> Response:
 def _json(values: Any, code: int = 200) -> Response:
     # ASCII, so that a name that is no text passes as escaped surrogates.
     return Response(json.dumps(values), code, media_type="application/json")
-
-
-def _error_values(error: ScanmendError) -> dict[str, Any]:
-    public = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-    return {
-        "class": public.__name__,
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
 
 
 class Server:

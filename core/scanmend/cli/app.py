@@ -387,6 +387,70 @@ def train_samples(
 
 
 @app.command()
+def serve(
+    *,
+    socket: Annotated[
+        str | None,
+        typer.Option(
+            "--socket",
+            metavar="PATH",
+            help="Where to listen, if not in the runtime folder.",
+            show_default=False,
+        ),
+    ] = None,
+    tcp: Annotated[
+        int | None,
+        typer.Option(
+            "--tcp",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Listens on 127.0.0.1 instead, with a token; 0 takes any port.",
+            show_default=False,
+        ),
+    ] = None,
+    idle_exit: Annotated[
+        float,
+        typer.Option(
+            "--idle-exit", metavar="SECONDS", min=0, help="Ends after so long without work; 0: never."
+        ),
+    ] = 600,
+    device: Device = "auto",
+    backend: Annotated[Backend, typer.Option("--backend", help="What runs the networks.")] = Backend.auto,
+    jobs: Annotated[
+        str, typer.Option("--jobs", metavar="auto|N", help="Scans at once, each in a process of its own.")
+    ] = "auto",
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="auto|SIZE", help="Most memory of a worker: 6GiB, or 50%.")
+    ] = "auto",
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience",
+            metavar="SECONDS",
+            min=0.1,
+            help="Ends a worker that makes no progress for so long, and two more for each megapixel.",
+        ),
+    ] = 60,
+) -> None:
+    """Runs the engine for the hot folder and other programs, with the networks kept loaded."""
+    from scanmend.cli import serve as command  # noqa: PLC0415
+
+    raise typer.Exit(
+        command.run(
+            socket=socket,
+            tcp=tcp,
+            idle_exit=idle_exit,
+            device=device,
+            backend=backend.value,
+            jobs=jobs,
+            memory=memory,
+            patience=patience,
+        )
+    )
+
+
+@app.command()
 def doctor(*, json: Json = False) -> None:
     """Checks the installation: each line is ok, or says what to do."""
     from scanmend.cli import doctor as command  # noqa: PLC0415

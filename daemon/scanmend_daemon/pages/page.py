@@ -127,7 +127,7 @@ def _notice(kind: str, lead: str, more: str = "") -> Markup:
 
 
 def _current(view: Row) -> Markup:
-    rows = [_running(job) for job in view["current"]]
+    rows = [_running(job, view) for job in view["current"]]
     if not rows:
         waiting = view["rate"]["queue"]
         idle = "Nothing is being restored." if waiting else "All done. New scans are restored as they arrive."
@@ -135,16 +135,14 @@ def _current(view: Row) -> Markup:
     return element("section", element("h2", "Now"), *rows, _queue(view["rate"]), id="now", class_="card")
 
 
-def _running(job: Row) -> Markup:
+def _running(job: Row, view: Row) -> Markup:
     left = f"about {say.roughly(job['eta_s'])} left" if job["eta_s"] is not None else ""
     share = f"{100 * job['done'] // job['total']} %" if job["total"] else ""
     told = ", ".join(part for part in (job["stage"], share, left) if part)
     known = {"value": job["done"], "max": job["total"]} if job["total"] else {}
     return element(
         "div",
-        element(
-            "p", element("strong", job["file"], class_="file"), element("span", job["folder"], class_="where")
-        ),
+        _scan(job, view),
         element("progress", aria_label=f"Progress of {job['file']}", **known),
         element("p", told, class_="quiet"),
         id=f"current-{job['job']}",
@@ -152,9 +150,11 @@ def _running(job: Row) -> Markup:
     )
 
 
-def _scan(row: Row) -> Markup:
-    folder = element("span", row["folder"], class_="where")
-    return element("p", element("strong", row["file"], class_="file"), " ", folder)
+def _scan(row: Row, view: Row) -> Markup:
+    """A scan's name, and its folder's where there are several."""
+    several = len(view["folders"]) > 1
+    folder = element("span", row["folder"], class_="where") if several else None
+    return element("p", element("strong", row["file"], class_="file"), " " if several else None, folder)
 
 
 def _queue(rate: Row) -> Markup | None:
@@ -172,20 +172,18 @@ def _failures(view: Row, *, acting: bool) -> Markup | None:
         _button("retry", "Try all again", {"all": "1"}, "retry-all") if acting and len(failures) > 1 else None
     )
     head = element("div", element("h2", "Needs attention"), everything, class_="head")
-    rows = [_failure(row, view["now"], acting=acting) for row in failures]
+    rows = [_failure(row, view, acting=acting) for row in failures]
     return element("section", head, element("ul", *rows, class_="plain"), id="failures", class_="card bad")
 
 
-def _failure(row: Row, now: str, *, acting: bool) -> Markup:
+def _failure(row: Row, view: Row, *, acting: bool) -> Markup:
     tries = say.count(row["attempts"], "try", "tries")
     told = element(
         "div",
-        element(
-            "p", element("strong", row["file"], class_="file"), element("span", row["folder"], class_="where")
-        ),
+        _scan(row, view),
         element("p", row["sentence"], class_="sentence"),
         element("p", row["hint"], class_="hint") if row["hint"] else None,
-        element("p", f"{tries}, the last ", _time(row["when"], now), class_="quiet"),
+        element("p", f"{tries}, the last ", _time(row["when"], view["now"]), class_="quiet"),
     )
     again = _button("retry", "Try again", {"job": row["job"]}, f"retry-{row['job']}") if acting else None
     return element("li", told, again, id=f"failure-{row['job']}", class_="row")
@@ -243,24 +241,23 @@ def _facts(folder: Row, now: str) -> list[Markup | str]:
 
 
 def _waiting(view: Row, *, acting: bool) -> Markup | None:
-    rows = [_waiter(row, view["now"], acting=acting) for row in view["waiting"]]
+    rows = [_waiter(row, view, acting=acting) for row in view["waiting"]]
     if not rows:
         return None
     folders = view["folders"]
     total = sum(folder["settling"] + folder["held"] + folder["queued"] for folder in folders)
-    more = element("p", f"and {total - len(rows):,} more.", class_="quiet") if total > len(rows) else None
+    rest = total - len(rows)
+    more = element("p", f"and {rest:,} more.", class_="quiet", id="more") if rest > 0 else None
     title = element("h2", "Waiting")
     return element("section", title, element("ul", *rows, class_="plain"), more, id="waiting", class_="card")
 
 
-def _waiter(row: Row, now: str, *, acting: bool) -> Markup:
+def _waiter(row: Row, view: Row, *, acting: bool) -> Markup:
     state = [_WAITING.get(row["state"], row["state"]), f": {row['reason']}" if row["reason"] else ""]
     told = element(
         "div",
-        element(
-            "p", element("strong", row["file"], class_="file"), element("span", row["folder"], class_="where")
-        ),
-        element("p", *state, ", since ", _time(row["since"], now), class_="quiet"),
+        _scan(row, view),
+        element("p", *state, ", since ", _time(row["since"], view["now"]), class_="quiet"),
     )
     name = f"{row['folder']}/{row['file']}"
     button = None
