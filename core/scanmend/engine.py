@@ -136,6 +136,10 @@ class Engine:
             self._networks[card.path] = self._load(card)
         return self._networks[card.path]
 
+    def holds(self, card: Card) -> bool:
+        """Whether the card's network is loaded."""
+        return card.path in self._networks
+
     def _load(self, card: Card) -> Network:
         if self.backend == "auto":
             self.backend = faster_backend(card, self.device)

@@ -167,7 +167,10 @@ def render_file(
     Raises:
         ScanmendError: as `restore_file`.
     """
-    with _opened(source, part, profile, options, opened=opened, progress=progress, cancel=cancel) as job:
+    with (
+        publish.full_disk_in_words(part.parent),
+        _opened(source, part, profile, options, opened=opened, progress=progress, cancel=cancel) as job,
+    ):
         return job.render(part)
 
 

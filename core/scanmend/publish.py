@@ -156,6 +156,17 @@ def copy_verbatim(source: Path, temp: Path) -> None:
         raise _disk_full(temp.parent.parent, str(source.stat().st_size)) from error
 
 
+@contextmanager
+def full_disk_in_words(folder: Path) -> Iterator[None]:
+    """For files that are written without `staged`: a full disk under a block becomes a PublishError."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, PublishError) or not _is_full(error):
+            raise
+        raise _disk_full(folder, "more") from error
+
+
 # --- refusing ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,10 @@
+"""The engine process: one a user, shared by all front ends, with its networks kept warm.
+
+client    what front ends talk to it with; a single file on the standard library
+wanted    what a job may ask for, read from JSON once
+jobs      the jobs of a server, from the queue to their last event
+crew      worker processes: started, watched, ended; each may die without harm to anything else
+app       the HTTP side: routes, refusals, event streams
+house     a server as a whole: its socket, its lock, its end
+worker    the process that decodes files and runs networks
+"""

@@ -1,0 +1,226 @@
+"""The jobs of a server, from the queue to their last event; all of it in the server's one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scanmend.errors import Cancelled, EngineError, UsageError
+from scanmend.serve.client import ENDS
+from scanmend.serve.wanted import Wanted
+
+MOST_JOBS = 1000
+"""Jobs that may wait and run at once."""
+_KEPT = 256  # ended jobs that can still be asked about
+_KEPT_PICTURES = 8  # of these, with their samples on disk
+_UPLOAD_SECONDS = 600.0  # for the samples of a picture to come
+_LISTENER_SECONDS = 30.0  # for somebody to listen to an attached job
+
+
+class Job:
+    """One job.
+
+    Attributes:
+        id: its name in addresses.
+        wanted, values: what was asked for, checked and as it came.
+        folder: its own, where samples travel; None for files.
+        state: waiting (for samples), queued, running, or one of ENDS.
+        writing: whether what stands at the target is the worker's.
+        megapixels: of the file, once its header is read.
+        listeners: how many follow its events.
+        stopping: whether somebody has asked for its end.
+    """
+
+    def __init__(self, wanted: Wanted, values: Mapping[str, Any], folder: Path | None) -> None:
+        self.id = secrets.token_hex(8)
+        self.wanted, self.values, self.folder = wanted, values, folder
+        self.state = "waiting" if wanted.pixels else "queued"
+        self.writing = self.stopping = False
+        self.megapixels = 0.0
+        self.listeners = 0
+        self.last: dict[str, Any] = {}
+        self._progress: dict[str, Any] = {
+            "stage": "start", "page": 0, "pages": 0, "done": 0.0, "total": 0.0, "eta_s": None,
+        }  # fmt: skip
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDS
+
+    def event(self, position: int) -> dict[str, Any]:
+        """What there is to say now; `position` counts in the queue, from 1."""
+        if self.ended:
+            return {"state": self.state, **self.last}
+        if self.state == "running":
+            return {"state": "running", **self._progress}
+        return {"state": self.state, "position": position}
+
+    def begin(self) -> None:
+        self.state = "running"
+        self._tell()
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Takes what the worker says about it."""
+        self.writing = self.writing or bool(message.get("writing"))
+        self.megapixels = message.get("megapixels", self.megapixels)
+        self._progress |= {key: message[key] for key in self._progress if key in message}
+        self._tell()
+
+    def end(
+        self,
+        state: str,
+        *,
+        report: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+        crash: str | None = None,
+    ) -> None:
+        """Says the last word; later ones are not heard."""
+        if not self.ended:
+            self.state, self.last = state, {"report": report, "error": error, "crash": crash}
+            self._tell()
+
+    async def changed(self, seconds: float) -> None:
+        """Waits until something happens to it, or so long."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await asyncio.wait({future}, timeout=seconds)
+        finally:
+            self._waiting.discard(future)
+
+    def _tell(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+class Board:
+    """All jobs of a server.
+
+    Args:
+        scratch: a folder for samples, this user's alone.
+        touched: called when a job has come or ended.
+    """
+
+    def __init__(self, scratch: Path, touched: Callable[[], None]) -> None:
+        self._scratch, self._touched = scratch, touched
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[str, deque[Job]] = {"restore": deque(), "probe": deque()}
+        self._bells: dict[str, asyncio.Event] = {kind: asyncio.Event() for kind in self._queues}
+        self.interrupt: Callable[[Job], None] = lambda _job: None  # set by who runs the workers
+        self.closed = False
+
+    def submit(self, wanted: Wanted, values: Mapping[str, Any]) -> Job:
+        """A new job, waiting or queued.
+
+        Raises:
+            UsageError: another job is writing to the same target.
+            EngineError: there are too many, or the engine is about to end.
+        """
+        if self.closed:
+            raise EngineError("the engine is about to end", hint="try again, and a new one will start")
+        live = self.live()
+        if len(live) >= MOST_JOBS:
+            raise EngineError(f"{MOST_JOBS} jobs are waiting already", hint="wait for some of them to end")
+        if wanted.target and any(job.wanted.target == wanted.target for job in live):
+            raise UsageError(
+                f"{wanted.target_name} is being written by another job", hint="wait, or cancel it"
+            )
+        job = Job(wanted, values, None)
+        if wanted.pixels:
+            job.folder = self._scratch / job.id
+            job.folder.mkdir(mode=0o700)
+            self._expire(job, _UPLOAD_SECONDS, lambda: job.state == "waiting", "its pixels did not come")
+        if wanted.attached:
+            self._expire(job, _LISTENER_SECONDS, lambda: not job.listeners, "nobody listens to it")
+        self._jobs[job.id] = job
+        if not wanted.pixels:
+            self.enqueue(job)
+        self._touched()
+        return job
+
+    def enqueue(self, job: Job) -> None:
+        """Puts a job, all of whose samples are there, in line."""
+        job.state = "queued"
+        self._queues[job.wanted.kind].append(job)
+        self._bells[job.wanted.kind].set()
+
+    async def next(self, kind: str) -> Job:
+        """The next job in line, as soon as there is one."""
+        queue, bell = self._queues[kind], self._bells[kind]
+        while True:
+            while queue:
+                job = queue.popleft()
+                if job.state == "queued":
+                    return job
+            bell.clear()
+            await bell.wait()
+
+    def find(self, name: str) -> Job | None:
+        return self._jobs.get(name)
+
+    def live(self) -> list[Job]:
+        """Jobs that have not ended, in the order in which they came."""
+        return [job for job in self._jobs.values() if not job.ended]
+
+    def position(self, job: Job) -> int:
+        """A queued job's place in line, from 1; 0 for others."""
+        if job.state != "queued":
+            return 0
+        waiting = [other for other in self._queues[job.wanted.kind] if other.state == "queued"]
+        return waiting.index(job) + 1 if job in waiting else 0
+
+    def cancel(self, job: Job, why: str = "stopped on request") -> None:
+        """Ends a job: at once where it waits, within a tile where it runs."""
+        if job.ended:
+            return
+        job.stopping = True
+        if job.state == "running":
+            self.interrupt(job)
+        else:
+            job.end("cancelled", error=Cancelled(f"{job.wanted.name} was not restored: {why}").to_dict())
+            self.settle(job)
+
+    def settle(self, job: Job) -> None:
+        """Tidies up once a job has ended: a broken result goes, and so do jobs that are long past."""
+        if job.state != "done":
+            if job.writing:
+                with contextlib.suppress(OSError):
+                    Path(job.wanted.target).unlink()
+            self._drop_samples(job)
+        ended = [one for one in self._jobs.values() if one.ended]
+        for old in ended[:-_KEPT]:
+            self.forget(old)
+        for old in [one for one in ended if one.folder][:-_KEPT_PICTURES]:
+            self._drop_samples(old)
+        self._touched()
+
+    def forget(self, job: Job) -> None:
+        """Drops a job that has ended, with its samples."""
+        self._drop_samples(job)
+        self._jobs.pop(job.id, None)
+
+    def close(self) -> None:
+        """Takes no more jobs and cancels those there are."""
+        self.closed = True
+        for job in self.live():
+            self.cancel(job, "the engine was asked to end")
+
+    def _drop_samples(self, job: Job) -> None:
+        if job.folder:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            job.folder = None
+
+    def _expire(self, job: Job, seconds: float, still: Callable[[], bool], why: str) -> None:
+        def check() -> None:
+            if not job.ended and still():
+                self.cancel(job, why)
+
+        asyncio.get_running_loop().call_later(seconds, check)

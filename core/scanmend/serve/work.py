@@ -1,0 +1,222 @@
+"""What the render worker does with a job: a file to a part file, or pixels to pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from scanmend import cards, pipeline
+from scanmend import profile as profiles
+from scanmend.errors import PublishError, ScanmendError, TargetExists
+from scanmend.formats.base import Limits
+from scanmend.pipeline import Options, Progress
+from scanmend.profile import Profile
+from scanmend.report import scanmend_version
+from scanmend.serve import names, previews
+from scanmend.serve.wanted import Pixels, Wanted
+
+SCAN, RESULT = "scan.raw", "pixels.raw"
+"""Files of samples in a job's own folder; a plane's is called after it."""
+
+
+class Voice(Protocol):
+    """The worker, as a job needs it."""
+
+    settings: Mapping[str, Any]
+
+    def tell(self, values: Mapping[str, Any]) -> None: ...
+    def cancelled(self, job: str) -> bool: ...
+
+
+def warm_up(device: str, backend: str) -> None:
+    """Loads the networks of the default profile.
+
+    Raises:
+        ScanmendError: there is no such device, or a network cannot be loaded.
+    """
+    engine = pipeline.shared_engine(device, backend)
+    tier = profiles.load("gentle").quality
+    for card in cards.installed():
+        if card.repairs and card.tier == tier:
+            engine.network(card)
+
+
+def facts(device: str, backend: str) -> dict[str, Any]:
+    """Where networks run, and which are loaded."""
+    try:
+        engine = pipeline.shared_engine(device, backend)
+    except (ScanmendError, ImportError, RuntimeError) as error:
+        return {"device": "", "networks": [], "trouble": str(error)}
+    loaded = [card.name for card in cards.installed() if engine.holds(card)]
+    return {"device": f"{engine.device} ({engine.backend})", "networks": loaded, "trouble": ""}
+
+
+def restore(wanted: Wanted, job: Mapping[str, Any], voice: Voice) -> dict[str, Any]:
+    """Does one job; the report's values.
+
+    Args:
+        wanted: what it asks for.
+        job: the server's message: `job` is its name, `values` what was asked for, `folder` its own.
+        voice: takes progress, knows of cancellations.
+
+    Raises:
+        ScanmendError: nothing is left at the target then.
+    """
+    voice.tell({"job": job["job"], "stage": "measure"})
+    profile = _profile(json.dumps(wanted.profile, sort_keys=True), wanted.profile_name)
+    options = Options(
+        device=voice.settings["device"],
+        backend=voice.settings["backend"],
+        limits=Limits(**wanted.limits),  # type: ignore[arg-type]
+    )
+    run = functools.partial(_restore_pixels if wanted.pixels else _restore_file, wanted, profile, options)
+    return run(job=job, voice=voice, progress=_teller(job["job"], voice))
+
+
+@functools.lru_cache(maxsize=32)
+def _profile(text: str, name: str) -> Profile:
+    """Settings become a profile once for a whole backlog; JSON is YAML."""
+    return profiles.parse(text, name or "the profile", name=name or None)
+
+
+def _teller(name: str, voice: Voice) -> Callable[[Progress], None]:
+    started = time.monotonic()
+
+    def tell(progress: Progress) -> None:
+        seconds = time.monotonic() - started
+        eta = seconds / progress.done * (progress.total - progress.done) if progress.done else None
+        voice.tell(
+            {
+                "job": name,
+                "stage": progress.stage,
+                "page": progress.page,
+                "pages": progress.pages,
+                "done": round(progress.done, 3),
+                "total": round(progress.total, 3),
+                "eta_s": None if eta is None else round(eta, 1),
+            }
+        )
+
+    return tell
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def _restore_file(
+    wanted: Wanted,
+    profile: Profile,
+    options: Options,
+    *,
+    job: Mapping[str, Any],
+    voice: Voice,
+    progress: Callable[[Progress], None],
+) -> dict[str, Any]:
+    source, part = Path(wanted.path), Path(wanted.target)
+    names.refuse_link(source)
+    _refuse_target(part, wanted.target_name)
+    voice.tell({"job": job["job"], "writing": True})  # from now on what stands there is ours to remove
+    try:
+        report = pipeline.render_file(
+            source,
+            part,
+            profile,
+            options=options,
+            opened=lambda pages, megapixels: voice.tell(
+                {"job": job["job"], "pages": pages, "megapixels": megapixels}
+            ),
+            progress=progress,
+            cancel=lambda: voice.cancelled(job["job"]),
+        )
+        _sync(part)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    if wanted.previews:
+        previews.make(source, part, wanted.previews, options.limits)
+    values = report.to_dict() | {"source": wanted.name, "target": wanted.target_name}
+    return values | {"notes": [names.in_words(note, job["values"]) for note in report.notes]}
+
+
+def _refuse_target(part: Path, name: str) -> None:
+    if os.path.lexists(part):
+        raise TargetExists(f"{name} exists already", hint="choose another name")
+    if not part.parent.is_dir():
+        raise PublishError(f"the folder {part.parent} does not exist", hint="create it first")
+
+
+def _sync(part: Path) -> None:
+    with part.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+# --- pixels ------------------------------------------------------------------------------
+
+
+def _restore_pixels(
+    wanted: Wanted,
+    profile: Profile,
+    options: Options,
+    *,
+    job: Mapping[str, Any],
+    voice: Voice,
+    progress: Callable[[Progress], None],
+) -> dict[str, Any]:
+    started, folder, shape = time.monotonic(), Path(job["folder"]), wanted.pixels
+    assert shape is not None  # noqa: S101 - the caller chose this function by it
+    megapixels = shape.height * shape.width / 1e6
+    voice.tell({"job": job["job"], "pages": 1, "megapixels": megapixels})
+    scan, result = _mapped(folder / SCAN, shape, "r"), _mapped(folder / RESULT, shape, "w+")
+    page = pipeline.render_pixels(
+        scan,
+        result,
+        profile,
+        alpha=shape.alpha,
+        transfer=shape.transfer,
+        options=options,
+        progress=progress,
+        cancel=lambda: voice.cancelled(job["job"]),
+    )
+    result.flush()
+    if "removed" in wanted.want:
+        _write_removed(folder / "removed", scan, result)
+    engine = pipeline.shared_engine(options.device, options.backend) if page.plan.steps else None
+    return {
+        "scanmend": scanmend_version(),
+        "source": wanted.name,
+        "unchanged": not page.plan.steps,
+        "pages": [page.to_dict()],
+        "megapixels": round(megapixels if engine else 0.0, 3),
+        "seconds": round(time.monotonic() - started, 3),
+        "device": f"{engine.device} ({engine.backend})" if engine else "",
+        "models": {
+            card.name: card.sha256
+            for card in cards.installed()
+            if card.name in {step.model for step in page.plan.steps}
+        },
+        "profile": {"name": profile.name} | profiles.to_dict(profile),
+        "notes": [],
+    }
+
+
+def _mapped(path: Path, shape: Pixels, mode: Any) -> np.memmap[Any, Any]:
+    return np.memmap(path, dtype=np.dtype(shape.dtype).newbyteorder("<"), mode=mode, shape=shape.shape)
+
+
+def _write_removed(path: Path, scan: np.memmap[Any, Any], result: np.memmap[Any, Any]) -> None:
+    """What was added to each sample, as little-endian float32 on the scale on which white is 1."""
+    white = np.float32(1.0 if scan.dtype.kind == "f" else np.iinfo(scan.dtype).max)
+    rows = max(1, 2**24 // (scan.shape[1] * scan.shape[2]))
+    with path.open("wb") as file:
+        for top in range(0, len(scan), rows):
+            change = result[top : top + rows].astype(np.float32) - scan[top : top + rows].astype(np.float32)
+            file.write((change / white).astype("<f4").tobytes())
