@@ -72,7 +72,9 @@ ProtectSystem=strict
 {paths}
 ProtectHome={home}
 PrivateTmp=yes
+PrivateMounts=yes
 PrivateDevices={devices}
+DevicePolicy=closed
 {device_rules}PrivateNetwork={offline}
 RestrictAddressFamilies={families}
 {addresses}PrivateUsers=yes
@@ -158,7 +160,7 @@ def _systemctl(service: Service) -> list[str]:
 def _machine(service: Service) -> str:
     needed = [*service.folders, service.config, Path(service.command[0])]
     at_home = any(str(path).startswith(tuple(f"{home}/" for home in _HOMES)) for path in needed)
-    card = "DevicePolicy=closed\nDeviceAllow=char-nvidia* rw\nDeviceAllow=char-drm rw\n"
+    card = "DeviceAllow=char-nvidia* rw\nDeviceAllow=char-drm rw\n"
     nowhere = "IPAddressDeny=any\n"
     return _MACHINE.format(
         who=f"User={_plain(service.user)}" if service.user else "DynamicUser=yes",

@@ -30,6 +30,10 @@ train_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Train
 app.add_typer(profile_app, name="profile")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
+service_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Has the system start the hot folder."
+)
+app.add_typer(service_app, name="service")
 
 
 class Quality(str, Enum):
@@ -456,3 +460,173 @@ def doctor(*, json: Json = False) -> None:
     from scanmend.cli import doctor as command  # noqa: PLC0415
 
     raise typer.Exit(command.run(json=json))
+
+
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="FOLDER", help="The daemon's state folder, if it is not in its usual place."
+    ),
+]
+HotFolders = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FOLDER]...", help="Hot folders; all of them if none is named."),
+]
+Jobs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE|JOB]...", help="Scans, or the job numbers that scanmend status prints."),
+]
+
+
+@app.command()
+def status(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A scan: why it is where it is, as explain says.")
+    ] = None,
+    *,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Says how the hot folders are: queue, current scan, failures, the status page's address."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.status(file, json=json, state=state))
+
+
+@app.command()
+def explain(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A scan in a hot folder.")],
+    *,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Says why a scan in a hot folder waits, with which profile it is restored, and under which name."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    command.explain(file, json=json, state=state)
+
+
+@app.command()
+def pause(folders: HotFolders = None, *, json: Json = False, state: State = None) -> None:
+    """Pauses hot folders: scans are still noticed, but none is restored."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.of_folders("pause", folders or (), json=json, state=state))
+
+
+@app.command()
+def resume(folders: HotFolders = None, *, json: Json = False, state: State = None) -> None:
+    """Goes on with hot folders that were paused."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.of_folders("resume", folders or (), json=json, state=state))
+
+
+@app.command()
+def retry(
+    chosen: Jobs = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Tries all scans again that failed.")] = False,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Tries scans again that failed in a hot folder."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.of_jobs("retry", chosen or (), everything=everything, json=json, state=state))
+
+
+@app.command()
+def cancel(chosen: Jobs = None, *, json: Json = False, state: State = None) -> None:
+    """Takes scans out of the queue, also the one that is being restored; the files stay."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.of_jobs("cancel", chosen or (), json=json, state=state))
+
+
+@app.command()
+def release(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Scans that are held.")],
+    *,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Lets scans go that a hot folder holds because they look unfinished."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.release(files, json=json, state=state))
+
+
+@app.command()
+def reprocess(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Scans that were restored before.")
+    ] = None,
+    *,
+    folder: Annotated[
+        str | None, typer.Option("--folder", metavar="FOLDER", help="All scans of this hot folder.")
+    ] = None,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Restores scans of a hot folder anew, with the settings as they are now, under new names."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.reprocess(files or (), folder=folder, json=json, state=state))
+
+
+@app.command()
+def verify(folders: HotFolders = None, *, json: Json = False, state: State = None) -> None:
+    """Compares originals and results of hot folders with what the ledger knows of them."""
+    from scanmend.cli import hotfolder as command  # noqa: PLC0415
+
+    raise typer.Exit(command.of_folders("verify", folders or (), json=json, state=state))
+
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CONFIG]", help="The hot folder's configuration; your watch.yaml if not given."
+    ),
+]
+System = Annotated[
+    bool, typer.Option("--system", help="For the whole machine, started at boot, instead of for you.")
+]
+RunsAs = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="USER", help="With --system, who runs it; the hot folders' owner if not given."
+    ),
+]
+
+
+@service_app.command("install")
+def service_install(config: ConfigFile = None, *, system: System = False, user: RunsAs = "") -> None:
+    """Has the system start the hot folder: a systemd unit, a launchd agent or a Windows task."""
+    from scanmend.cli import service as command  # noqa: PLC0415
+
+    command.install(config, system=system, user=user)
+
+
+@service_app.command("uninstall")
+def service_uninstall(config: ConfigFile = None, *, system: System = False) -> None:
+    """Stops the service and takes it away; scans, results and the ledger stay."""
+    from scanmend.cli import service as command  # noqa: PLC0415
+
+    command.uninstall(config, system=system)
+
+
+@service_app.command("status")
+def service_status(config: ConfigFile = None, *, system: System = False, json: Json = False) -> None:
+    """Prints what the system says about the service."""
+    from scanmend.cli import service as command  # noqa: PLC0415
+
+    raise typer.Exit(command.status(config, system=system, json=json))
+
+
+@service_app.command("show")
+def service_show(config: ConfigFile = None, *, system: System = False, user: RunsAs = "") -> None:
+    """Prints the file that install would write, and writes nothing."""
+    from scanmend.cli import service as command  # noqa: PLC0415
+
+    command.show(config, system=system, user=user)

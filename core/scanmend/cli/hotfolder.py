@@ -55,7 +55,7 @@ def of_folders(action: str, folders: Sequence[str], *, json: bool, state: Path |
 def of_jobs(
     action: str, chosen: Sequence[str], *, everything: bool = False, json: bool, state: Path | None
 ) -> int:
-    """Retries, cancels or releases files and jobs by their number, or all that failed."""
+    """Retries or cancels files, or jobs by their number, or all that failed."""
     daemons = _found(state)
     if everything:
         return _tell(action, [(daemon, {"all": True}) for daemon in daemons], json=json)
@@ -64,15 +64,24 @@ def of_jobs(
     return _tell(action, [_of_job(one, daemons) for one in chosen], json=json)
 
 
+def release(files: Sequence[str], *, json: bool, state: Path | None) -> int:
+    """Lets files go that are held."""
+    return _of_files("release", files, json=json, state=state)
+
+
 def reprocess(files: Sequence[str], *, folder: str | None, json: bool, state: Path | None) -> int:
     """Restores scans anew, with the settings as they are now, under new names."""
     if bool(files) == bool(folder):
         raise UsageError("reprocess what?", hint="name files, or a hot folder with --folder")
-    daemons = _found(state)
     if folder:
-        return _tell("reprocess", [_of_folder(folder, daemons)], json=json)
+        return of_folders("reprocess", [folder], json=json, state=state)
+    return _of_files("reprocess", files, json=json, state=state)
+
+
+def _of_files(action: str, files: Sequence[str], *, json: bool, state: Path | None) -> int:
+    daemons = _found(state)
     paths = [asking.in_full(file) for file in files]
-    return _tell("reprocess", [(_of_file(path, daemons), {"file": path}) for path in paths], json=json)
+    return _tell(action, [(_of_file(path, daemons), {"file": path}) for path in paths], json=json)
 
 
 def _tell(action: str, wanted: Sequence[tuple[Daemon, Mapping[str, Any]]], *, json: bool) -> int:
