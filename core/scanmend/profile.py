@@ -24,7 +24,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from scanmend import places
 from scanmend.errors import ProfileError
-from scanmend.settings import OFF, Flag, Form, Setting, merged, numbered, shown
+from scanmend.settings import OFF, Flag, Form, Setting, merged, numbered
+from scanmend.settings.tree import Place, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -244,7 +245,7 @@ def _with_setting(profile: Profile, setting: str) -> Profile:
     group, _, leaf = path.rpartition(".")
     change: dict[str, Any] = {group: {leaf: text}} if group else {leaf: text}
     values = merged(to_dict(profile), change) | {"name": profile.name}
-    return _FORM.build(values, lambda _: (at, path, shown(text)), at)
+    return _FORM.build(values, lambda _: Place(at, path, shown(text)), at)
 
 
 # --- finding -----------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 from scanmend import places
-from scanmend.settings import Flag, Form, numbered, shown
+from scanmend.settings import Flag, Form, numbered
+from scanmend.settings.tree import Place
 
 from scanmend_daemon import words
 from scanmend_daemon.config_values import (
@@ -85,7 +86,8 @@ SettleOrText = Annotated[
     Settle,
     BeforeValidator(_settle, json_schema_input_type=str | float | Settle),
     Field(
-        title=f"a duration such as 5s, a preset ({_PRESET_WORDS}), or a group of quiet, zero_tail and give_up"
+        title="a duration from 0.1s to 1h, "
+        f"a preset ({_PRESET_WORDS}) or a group of quiet, zero_tail and give_up"
     ),
 ]
 
@@ -273,12 +275,8 @@ def for_folder(folder: str | os.PathLike[str]) -> Config:
     Raises:
         ProfileError: no folder can have that name.
     """
-    name = os.fspath(folder)
-
-    def told(_location: tuple[object, ...]) -> tuple[str, str, str]:
-        return "watch", "folders[0].watch", shown(name)
-
-    return FORM.build({"scanmend_daemon": VERSION, "folders": [{"watch": Path(folder)}]}, told, "watch")
+    at = Place("the command line", "folders[0].watch", repr(words.shown(folder)))
+    return FORM.build({"scanmend_daemon": VERSION, "folders": [{"watch": Path(folder)}]}, lambda _: at, at.at)
 
 
 def schema_text() -> str:

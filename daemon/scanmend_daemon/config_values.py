@@ -33,11 +33,16 @@ def _path(value: object, info: ValidationInfo) -> Path:
         raise ValueError("it holds a control character")
     try:
         os.fsencode(text)
-        expanded = Path(text).expanduser()
-    except (RuntimeError, UnicodeError) as error:
-        raise ValueError(f"it cannot be a path: {error}") from None
-    base = info.context["base"] if info.context else Path.cwd()
-    return Path(os.path.abspath(base / expanded))  # noqa: PTH100 - resolve() would follow links
+        path = Path(text).expanduser()
+        if info.context:
+            path = info.context["base"] / path
+        return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    except UnicodeError:
+        raise ValueError("no file name can hold these characters") from None
+    except RuntimeError:
+        raise ValueError("there is no such user") from None
+    except OSError as error:  # the current folder is gone
+        raise ValueError(f"it cannot be found: {error.strerror}") from None
 
 
 def _path_or_none(value: object, info: ValidationInfo) -> Path | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import PlainValidator, WithJsonSchema
 
+Amount = TypeVar("Amount", int, float)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PREFIXES = "kmgtp"
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|min|s|m|h|d)\s*)+", re.ASCII)
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d)", re.ASCII)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?))?(?:b|bytes?)?", re.ASCII)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+# Fifteen digits are exact as a float, and no size or time is longer.
+_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_PIECE = rf"({_NUMBER})\s*(ms|min|s|m|h|d)\s*"
+_DURATION = rf"(?:{_PIECE})+"
+_SIZE = rf"({_NUMBER})\s*(?:([kmgtp])(i?))?(?:b|bytes?)?"
 
 
 def seconds_of(text: str) -> float:
@@ -23,11 +25,11 @@ def seconds_of(text: str) -> float:
         ValueError: it is none.
     """
     wanted = text.strip().lower()
-    if _NUMBER.fullmatch(wanted):
+    if re.fullmatch(_NUMBER, wanted, re.ASCII):
         return float(wanted)
-    if not _DURATION.fullmatch(wanted):
+    if not re.fullmatch(_DURATION, wanted, re.ASCII):
         raise ValueError(f"{text[:40]!r} is no duration")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(wanted))
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PIECE, wanted, re.ASCII))
 
 
 def bytes_of(text: str) -> int:
@@ -36,7 +38,7 @@ def bytes_of(text: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    found = _SIZE.fullmatch(text.strip().lower())
+    found = re.fullmatch(_SIZE, text.strip().lower(), re.ASCII)
     if not found:
         raise ValueError(f"{text[:40]!r} is no size")
     number, prefix, binary = found.groups()
@@ -73,10 +75,7 @@ class Duration:
 
     def read(self, value: object) -> float:
         """Raises ValueError where it does not fit."""
-        seconds = seconds_of(_text_of(value))
-        if not self.low <= seconds <= self.high:
-            raise ValueError(f"it may be {duration_text(self.low)} to {duration_text(self.high)}")
-        return seconds
+        return _between(seconds_of(_text_of(value)), self.low, self.high)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         allowed = f"a duration from {duration_text(self.low)} to {duration_text(self.high)}, such as 90s"
@@ -92,14 +91,17 @@ class Size:
 
     def read(self, value: object) -> int:
         """Raises ValueError where it does not fit."""
-        count = bytes_of(_text_of(value))
-        if not self.low <= count <= self.high:
-            raise ValueError(f"it may be {size_text(self.low)} to {size_text(self.high)}")
-        return count
+        return _between(bytes_of(_text_of(value)), self.low, self.high)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         allowed = f"a size from {size_text(self.low)} to {size_text(self.high)}, such as 2GiB"
         return handler.generate_schema(_reading(self.read, allowed))
+
+
+def _between(amount: Amount, low: Amount, high: Amount) -> Amount:
+    if not low <= amount <= high:
+        raise ValueError
+    return amount
 
 
 def _text_of(value: object) -> str:
@@ -109,5 +111,11 @@ def _text_of(value: object) -> str:
 
 
 def _reading(read: Any, allowed: str) -> Any:
+    def quietly(value: object) -> Any:
+        try:
+            return read(value)
+        except ValueError:  # what is allowed says it all
+            raise ValueError from None
+
     schema = {"title": allowed, "anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]}
-    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema)]
+    return Annotated[Any, PlainValidator(quietly), WithJsonSchema(schema)]

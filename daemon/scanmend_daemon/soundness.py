@@ -50,26 +50,31 @@ def check(config: Config) -> tuple[str, ...]:
         _refuse_writable_by_others(config.path)
     watched = [_Place(_key(config, i, "watch"), folder.watch) for i, folder in enumerate(config.folders)]
     _refuse_twice(watched, where)
-    written = [*_written(config), _Place("state", config.state)]
+    written = [place for i, folder in enumerate(config.folders) for place in _written_by(config, i, folder)]
+    written.append(_Place("state", config.state))
     for source in watched:
         for target in written:
             _refuse_loop(source, target, where)
     _refuse_network_state(config.state, where)
     for i, folder in enumerate(config.folders):
         _refuse_bad_profile(folder, _key(config, i, "profile"), where)
-    return tuple(remark for i, folder in enumerate(config.folders) for remark in _remarks(config, i, folder))
+    remarks: list[str] = []
+    for i, folder in enumerate(config.folders):
+        remarks += _about_watch(watched[i], where)
+        for place in _written_by(config, i, folder):
+            remarks += _about_written(place, where)
+    return tuple(remarks)
 
 
 def _key(config: Config, index: int, name: str) -> str:
     return f"folders[{index}].{name}" if config.path else name
 
 
-def _written(config: Config) -> Iterator[_Place]:
-    for i, folder in enumerate(config.folders):
-        for name in _WRITTEN:
-            path = getattr(folder, name)
-            if path is not None:
-                yield _Place(_key(config, i, name), path)
+def _written_by(config: Config, index: int, folder: Folder) -> Iterator[_Place]:
+    for name in _WRITTEN:
+        path = getattr(folder, name)
+        if path is not None:
+            yield _Place(_key(config, index, name), path)
 
 
 def _refuse_writable_by_others(path: Path) -> None:
@@ -146,23 +151,24 @@ def _refuse_bad_profile(folder: Folder, key: str, where: str) -> None:
         raise ProfileError(f"{where}{key}: {error.message}", hint=error.hint) from error
 
 
-def _remarks(config: Config, index: int, folder: Folder) -> Iterator[str]:
-    watch = _Place(_key(config, index, "watch"), folder.watch)
-    if not folder.watch.exists():
-        yield f"{watch} is not there yet; it counts as offline until it is"
-    elif not folder.watch.is_dir():
-        raise ProfileError(f"{watch} is not a folder", hint="name the folder that the scanner writes to")
-    elif not os.access(folder.watch, os.R_OK | os.X_OK):
-        yield f"{watch} may not be read by this user; it counts as offline until it may"
-    for name in _WRITTEN:
-        path = getattr(folder, name)
-        if path is None:
-            continue
-        place = _Place(_key(config, index, name), path)
-        nearest = next(above for above in (path, *path.parents) if above.exists())
-        if not nearest.is_dir():
-            raise ProfileError(
-                f"{place} cannot be a folder: {shown(nearest)} is a file", hint="choose another"
-            )
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            yield f"{place} may not be written by this user; the folder waits until it may"
+def _about_watch(watch: _Place, where: str) -> Iterator[str]:
+    # os.path answers False where a folder above may not be entered; Path's methods would raise.
+    if not os.path.exists(watch.path):  # noqa: PTH110
+        yield f"{where}{watch} is not there yet; it counts as offline until it is"
+    elif not os.path.isdir(watch.path):  # noqa: PTH112
+        raise ProfileError(
+            f"{where}{watch} is not a folder", hint="name the folder that the scanner writes to"
+        )
+    elif not os.access(watch.path, os.R_OK | os.X_OK):
+        yield f"{where}{watch} may not be read by this user; it counts as offline until it may"
+
+
+def _about_written(place: _Place, where: str) -> Iterator[str]:
+    above = (place.path, *place.path.parents)
+    nearest = next((path for path in above if os.path.lexists(path)), place.path)
+    if not os.path.isdir(nearest):  # noqa: PTH112
+        raise ProfileError(
+            f"{where}{place} cannot be a folder: {shown(nearest)} is none", hint="choose another path"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        yield f"{where}{place} may not be written by this user; the folder waits until it may"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,15 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
-from pydantic.json_schema import GenerateJsonSchema
 
 from scanmend.errors import ProfileError
+from scanmend.settings import tree
+from scanmend.settings.schema import PlainSchema, Schema, in_words, inlined, part_at, shape, walk
 
 T = TypeVar("T")
-Schema = dict[str, Any]
 Values = dict[str, Any]
+Location = tuple[int | str, ...]
+Told = Callable[[Location], tree.Place]
 ON = ("true", "yes", "on")
 OFF = ("false", "no", "off")  # what YAML 1.1 reads as a boolean
 _LATE = {"missing": 1, "too_short": 2}
@@ -48,13 +50,6 @@ def numbered(value: object) -> object:
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-
-
-class _PlainSchema(GenerateJsonSchema):
-    """A title stands only where a type gives itself one: in words, what is allowed."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        return False
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,8 @@ class Form(Generic[T]):
     @cached_property
     def schema(self) -> Schema:
         """JSON Schema (draft 2020-12), for editors and for every error sentence."""
-        derived = self.adapter.json_schema(schema_generator=_PlainSchema)
-        body = _inlined(derived, derived.pop("$defs", {}))
+        derived = self.adapter.json_schema(schema_generator=PlainSchema)
+        body = inlined(derived, derived.pop("$defs", {}))
         head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": self.title}
         required = sorted({*body.get("required", ()), self.version})
         return {**head, **{k: v for k, v in body.items() if k not in ("title", "description")}} | {
@@ -113,7 +108,7 @@ class Form(Generic[T]):
         """Every key, dotted ("noise.strength", "folders[].watch"), groups before what they hold."""
         return {
             path: Setting(part.get("default"), part.get("description", ""), in_words(part))
-            for path, part in _walk(self.schema, "")
+            for path, part in walk(self.schema, "")
         }
 
     @cached_property
@@ -169,22 +164,24 @@ class Form(Generic[T]):
         Raises:
             ProfileError: with the line, the key, what is allowed, and the nearest known key.
         """
-        node = self._compose(text, where)
+        if len(text) > self.max_bytes:
+            raise self._too_large(where)
+        node = tree.compose(text, where, self.noun, self.max_depth)
         if node is None and base is None:
             first = f"{self.version}: {self._version_number}"
             raise ProfileError(f"{where} is empty", hint=f"a {self.noun} starts with '{first}'")
         raw: Values = {} if node is None else self._raw(node, self.schema, "", where)
         values = merged(base, raw) if base is not None else raw
 
-        def told(location: tuple[Any, ...]) -> tuple[str, str, str | None]:
-            return _place(node, location, where)
+        def told(location: Location) -> tree.Place:
+            return tree.place(node, location, where)
 
         return self.build({**values, **(hidden or {})}, told, where, context=context)
 
     def build(
         self,
         values: Mapping[str, Any],
-        told: Callable[[tuple[Any, ...]], tuple[str, str, str | None]],
+        told: Told,
         where: str,
         *,
         context: Any = None,
@@ -193,7 +190,7 @@ class Form(Generic[T]):
 
         Args:
             values: scalars may be text.
-            told: for the place of a value in question: where it stands, its path, and what stands there.
+            told: says where the value of pydantic's location stands.
             where: stands for what is missing.
             context: handed to the model's validators.
 
@@ -217,7 +214,7 @@ class Form(Generic[T]):
     def _version_number(self) -> Any:
         return self.schema["properties"][self.version].get("const", 1)
 
-    def _missing(self, location: tuple[Any, ...], told: Any, where: str) -> ProfileError:
+    def _missing(self, location: Location, told: Told, where: str) -> ProfileError:
         if location == (self.version,):
             line = f"{self.version}: {self._version_number}"
             return ProfileError(f"{where}: the version is missing", hint=f"add a line '{line}'")
@@ -226,11 +223,11 @@ class Form(Generic[T]):
         full = f"{path}{'.' if path else ''}{key}"
         return ProfileError(f"{at}: {full} is missing", hint=f"add a line '{key}: ...'")
 
-    def _unfit(self, problem: Any, told: Any) -> ProfileError:
+    def _unfit(self, problem: Any, told: Told) -> ProfileError:
         at, path, shown = told(problem["loc"])
-        part = _part(self.schema, path)
+        part = part_at(self.schema, path)
         hint = str(problem.get("ctx", {}).get("error", "")) if problem["type"] == "value_error" else ""
-        if path == self.version and shown and shown.strip("'").isdecimal():
+        if path == self.version and shown.strip("'").isdecimal():
             hint = f"this {self.noun} is for another version of Scanmend"
         if not path:  # a rule between several keys: its sentence says everything
             return ProfileError(f"{at}: {hint or problem['msg']}")
@@ -259,72 +256,45 @@ class Form(Generic[T]):
         leaves = {key.rpartition(".")[2]: key for key in reversed(self.keys)}
         return next((leaves[name] for name in difflib.get_close_matches(leaf, leaves, 1, _ALIKE)), None)
 
-    # --- YAML ---
-
-    def _compose(self, text: str, where: str) -> yaml.Node | None:
-        if len(text) > self.max_bytes:
-            raise self._too_large(where)
-        try:
-            self._refuse_bombs(text, where)
-            return yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            at = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-            problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "malformed"
-            raise ProfileError(f"{at}: this is not YAML: {problem}") from error
-        except (ValueError, OverflowError) as error:  # PyYAML lets chr() and int() of bad escapes through
-            raise ProfileError(f"{where}: this is not YAML: it holds a number or escape too large") from error
-
-    def _refuse_bombs(self, text: str, where: str) -> None:
-        """Looks at the events, which cost no recursion, before the composer builds anything from them."""
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            at = _at(where, event)
-            if isinstance(event, yaml.AliasEvent):
-                raise ProfileError(
-                    f"{at}: aliases (*name) are not used in {self.noun}s", hint="repeat the value"
-                )
-            if getattr(event, "tag", None) not in (None, "!"):
-                raise ProfileError(
-                    f"{at}: tags (!name) are not used in {self.noun}s", hint="leave the tag out"
-                )
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > self.max_depth:
-                raise ProfileError(f"{at}: nested deeper than any {self.noun} is")
-
     def _raw(self, node: yaml.Node, schema: Schema, path: str, where: str) -> Any:
         """What a node holds: text, None, lists and dicts; the keys of groups are checked on the way."""
-        group = _shape(schema, "object")
+        group = shape(schema, "object")
         if group and isinstance(node, yaml.MappingNode):
             return self._group(node, group, path, where)
         if group and schema.get("type") == "object":
             what = path or f"a {self.noun}"
             raise ProfileError(
-                f"{_at(where, node)}: {what} must be a group of settings, not {_words(node)}",
+                f"{tree.at_line(where, node)}: {what} must be a group of settings, not {tree.words(node)}",
                 hint=f"such as {', '.join(group['properties'])}, each with a colon",
             )
-        items = _shape(schema, "array")
+        items = shape(schema, "array")
         if items and isinstance(node, yaml.SequenceNode):
             inner = items.get("items", {})
             return [self._raw(part, inner, f"{path}[{i}]", where) for i, part in enumerate(node.value)]
-        return _plain(node)
+        return tree.plain(node)
 
     def _group(self, node: yaml.MappingNode, group: Schema, path: str, where: str) -> Values:
         values: Values = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, at = _text(key_node), _at(where, key_node)
-            inner = f"{path}{'.' if path else ''}{key or _words(key_node)}"
+            key, at = tree.text_of(key_node), tree.at_line(where, key_node)
+            inner = f"{path}{'.' if path else ''}{key or tree.words(key_node)}"
             if not key or key not in group["properties"]:
                 raise self.unknown(at, inner)
             if key in values:
                 raise ProfileError(f"{at}: {inner} is set twice; first in line {lines[key]}")
-            lines[key] = _line(key_node)
+            lines[key] = tree.line_of(key_node)
             values[key] = self._raw(value_node, group["properties"][key], inner, where)
         return values
 
     def _too_large(self, where: object) -> ProfileError:
         return ProfileError(f"{where} is larger than {self.max_bytes // 1024} KiB, so it is no {self.noun}")
+
+
+def _order(problem: Any, told: Told) -> tuple[int, int]:
+    """Problems in the order of their lines; what follows from others (a list left too short) comes last."""
+    line = re.search(r"line (\d+)$", told(problem["loc"]).at)
+    return _LATE.get(problem["type"], 0), int(line[1]) if line else 0
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
@@ -335,136 +305,3 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
         both = isinstance(value, dict) and isinstance(before, dict)
         values[key] = merged(before, value) if both and before is not None else value
     return values
-
-
-def in_words(part: Schema) -> str:
-    """What a part of a schema allows, to follow "must be"; a title says it itself."""
-    if "title" in part:
-        return str(part["title"])
-    if "anyOf" in part:
-        return _listed([word for choice in part["anyOf"] for word in _choices(choice)])
-    return _listed(_choices(part))
-
-
-def _choices(part: Schema) -> list[str]:
-    if "title" in part or "anyOf" in part:
-        return [in_words(part)]
-    if "const" in part or "enum" in part:
-        return [str(value) for value in part.get("enum", [part.get("const")]) if value is not False]
-    low, high = part.get("minimum", 0), part.get("maximum", 0)
-    words = {
-        "number": f"a number from {low:g} to {high:g}",
-        "integer": f"a whole number from {low} to {high}",
-        "boolean": "true or false",
-        "string": "text",
-        "array": "a list" + (" that is not empty" if part.get("minItems") else ""),
-        "object": "a group of settings",
-    }
-    return [words[part["type"]]] if part.get("type") in words else []
-
-
-def _listed(words: list[str]) -> str:
-    *head, last = words or ["something else"]
-    return f"{', '.join(head)} or {last}" if head else last
-
-
-def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema with each group in its place: ours are trees, and reading needs no second table."""
-    if isinstance(part, list):
-        return [_inlined(item, definitions) for item in part]
-    if not isinstance(part, dict):
-        return part
-    part = dict(part)
-    if name := str(part.pop("$ref", "")).rpartition("/")[2]:
-        return _inlined({k: v for k, v in definitions[name].items() if k != "title"} | part, definitions)
-    return {key: _inlined(value, definitions) for key, value in part.items()}
-
-
-def _shape(schema: Schema, kind: str) -> Schema | None:
-    """The part of a schema that is a group ("object") or a list ("array"), if it allows one."""
-    choices = [schema, *schema.get("anyOf", ())]
-    return next((choice for choice in choices if choice.get("type") == kind), None)
-
-
-def _walk(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema]]:
-    for name, part in schema.get("properties", {}).items():
-        yield prefix + name, part
-        if group := _shape(part, "object"):
-            yield from _walk(group, f"{prefix}{name}.")
-        elif items := _shape(part, "array"):
-            yield from _walk(items.get("items", {}), f"{prefix}{name}[].")
-
-
-def _part(schema: Schema, path: str) -> Schema:
-    """The part of a schema that a path such as "folders[0].watch" leads to."""
-    for name in re.findall(r"[^.\[\]]+", path):
-        group, items = _shape(schema, "object"), _shape(schema, "array")
-        if group and name in group.get("properties", {}):
-            schema = group["properties"][name]
-        elif items and name.isdecimal():
-            schema = items.get("items", {})
-    return schema
-
-
-def _order(problem: Any, told: Any) -> tuple[int, int]:
-    """Problems in the order of their lines; what follows from others (a list left too short) comes last."""
-    line = re.search(r"line (\d+)$", told(problem["loc"])[0])
-    return _LATE.get(problem["type"], 0), int(line[1]) if line else 0
-
-
-def _place(node: yaml.Node | None, location: tuple[Any, ...], where: str) -> tuple[str, str, str | None]:
-    """Where the value of a location stands ("x.yaml, line 3"), its path and the value in words.
-
-    A location goes deeper than the file where pydantic names the branches of a union.
-    """
-    path = ""
-    for name in location:
-        inner = _child(node, name)
-        if inner is None:
-            break
-        node = inner
-        path += f"[{name}]" if isinstance(name, int) else f"{'.' if path else ''}{name}"
-    return (where, path, None) if node is None else (_at(where, node), path, _words(node))
-
-
-def _child(node: yaml.Node | None, name: Any) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if _text(key) == name), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(name, int) and name < len(node.value):
-        return node.value[name]
-    return None
-
-
-def _plain(node: yaml.Node) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(part) for part in node.value]
-    if isinstance(node, yaml.MappingNode):
-        return {_text(key) or "": _plain(value) for key, value in node.value}
-    return _text(node) if node.tag == "!" or not node.tag.endswith(":null") else None
-
-
-def _text(node: yaml.Node) -> str | None:
-    """A scalar's own text, "" for nothing; None for what is no scalar."""
-    if not isinstance(node, yaml.ScalarNode):
-        return None
-    return "" if node.tag.endswith(":null") else str(node.value)
-
-
-def _words(node: yaml.Node) -> str:
-    if isinstance(node, yaml.ScalarNode):
-        return shown(node.value)
-    kind = "list" if isinstance(node, yaml.SequenceNode) else "group"
-    return f"a {kind}" if node.value else f"an empty {kind}"
-
-
-def shown(text: str) -> str:
-    """A value as messages show it, in quotes and not too long."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}...") if text else "empty"
-
-
-def _line(part: yaml.Node | yaml.Event) -> int:
-    return 0 if part.start_mark is None else part.start_mark.line + 1
-
-
-def _at(where: str, part: yaml.Node | yaml.Event) -> str:
-    return f"{where}, line {_line(part)}"
