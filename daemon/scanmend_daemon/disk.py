@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scanmend.errors import Cancelled
@@ -23,30 +23,48 @@ ENVIRONMENT = {
 """Errors that speak about the disk, the share or the permissions, and not about the scan."""
 
 
+class ReadError(OSError):
+    """The source of a copy cannot be read; other errors of a copy speak about its target."""
+
+
 def copy_hashed(source: int, target: Path, *, stop: Callable[[], bool] = lambda: False) -> str:
     """Copies an open file to a new one, syncs it, and gives the SHA-256 of what was written.
 
     Raises:
         FileExistsError: something stands at the target.
         Cancelled: `stop` said so; the target is removed.
-        OSError: as the system says it; the target is removed.
+        ReadError: the source does not answer; the target is removed.
+        OSError: the target cannot be written, and is removed.
     """
     digest = hashlib.sha256()
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        with open(handle, "wb", closefd=True, buffering=0) as file:
-            offset = 0
-            while piece := os.pread(source, _PIECE, offset):
-                if stop():
-                    raise Cancelled("the copy was stopped on request")
+        try:
+            for piece in _pieces(source, stop):
                 digest.update(piece)
-                _write_all(file.fileno(), piece)
-                offset += len(piece)
-            os.fsync(file.fileno())
+                _write_all(handle, piece)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     except BaseException:
         remove(target)
         raise
     return digest.hexdigest()
+
+
+def _pieces(source: int, stop: Callable[[], bool]) -> Iterator[bytes]:
+    offset = 0
+    while True:
+        try:
+            piece = os.pread(source, _PIECE, offset)
+        except OSError as error:
+            raise ReadError(error.errno, error.strerror) from error
+        if not piece:
+            return
+        if stop():
+            raise Cancelled("the copy was stopped on request")
+        yield piece
+        offset += len(piece)
 
 
 def _write_all(handle: int, piece: bytes) -> None:

@@ -21,6 +21,8 @@ from typing import Any
 
 from scanmend.errors import PublishError
 
+from scanmend_daemon.words import name_key
+
 VERSION = 1
 FRESH, BACKLOG = 0, 1
 """Lanes: a scan that has just arrived, and one that was found lying there."""
@@ -57,12 +59,12 @@ CREATE TABLE jobs (
     updated REAL NOT NULL,
     UNIQUE (folder, relpath, sha256, profile_hash)
 );
-CREATE INDEX jobs_by_state ON jobs (state, lane, id);
+CREATE INDEX jobs_by_state ON jobs (state, folder, lane, id);
 CREATE INDEX jobs_by_target ON jobs (target_key) WHERE target_key IS NOT NULL;
 CREATE INDEX jobs_by_content ON jobs (sha256, state);
 CREATE INDEX jobs_by_result ON jobs (out_sha256) WHERE out_sha256 IS NOT NULL;
-CREATE INDEX jobs_by_time ON jobs (updated);
-CREATE INDEX jobs_by_folder ON jobs (folder, state);
+CREATE INDEX jobs_by_time ON jobs (state, updated);
+CREATE INDEX jobs_by_folder ON jobs (folder, id);
 CREATE TABLE sources (
     folder BLOB NOT NULL,
     relpath BLOB NOT NULL,
@@ -216,7 +218,9 @@ class Ledger:
         with self._lock:
             rows = self._db.execute(query, tuple(map(os.fsencode, (folder, *relpaths)))).fetchall()
         return {
-            os.fsdecode(row["relpath"]): Source(row["signature"], row["sha256"], row["job"], bool(row["again"]))
+            os.fsdecode(row["relpath"]): Source(
+                row["signature"], row["sha256"], row["job"], bool(row["again"])
+            )
             for row in rows
         }
 
@@ -235,6 +239,11 @@ class Ledger:
             "ON CONFLICT (folder, relpath) DO UPDATE SET "
             "signature = excluded.signature, sha256 = excluded.sha256, job = excluded.job, again = 0",
             (os.fsencode(folder), os.fsencode(relpath), signature, sha256, job),
+        )
+        # The file that stands for the job may have been copied anew; only its own job is told.
+        self._db.execute(
+            "UPDATE jobs SET signature = ? WHERE id = ? AND folder = ? AND relpath = ?",
+            (signature, job, os.fsencode(folder), os.fsencode(relpath)),
         )
 
     def forget(self, folder: str, relpath: str) -> None:
@@ -324,9 +333,16 @@ class Ledger:
 
     def latest(self, *states: State, limit: int) -> list[Job]:
         """Jobs that came to a state last, the newest first."""
-        marks = ",".join("?" * len(states))
-        values = tuple(s.value for s in states)
-        return list(self._jobs(f"state IN ({marks})", values, order="updated DESC", limit=limit))
+        found: list[Job] = []
+        for state in states:
+            found += self._jobs("state = ?", (state.value,), order="updated DESC", limit=limit)
+        return sorted(found, key=lambda job: job.updated, reverse=True)[:limit]
+
+    def failures_by_class(self) -> dict[str, int]:
+        """How many jobs failed, by the class of their error."""
+        query = "SELECT class, COUNT(*) FROM jobs WHERE state = ? AND class IS NOT NULL GROUP BY class"
+        with self._lock:
+            return dict(self._db.execute(query, (State.FAILED.value,)).fetchall())
 
     def of_file(self, folder: str, relpath: str) -> list[Job]:
         """All jobs of a name, the newest first."""
@@ -336,14 +352,18 @@ class Ledger:
     def in_folder(self, folder: str) -> Iterator[Job]:
         """All jobs of a hot folder, in pages, so that memory stays small."""
         last = 0
-        while page := list(self._jobs("folder = ? AND id > ?", (os.fsencode(folder), last), order="id", limit=200)):
+        while page := list(
+            self._jobs("folder = ? AND id > ?", (os.fsencode(folder), last), order="id", limit=200)
+        ):
             yield from page
             last = page[-1].id
 
     def twin(self, sha256: str, profile_hash: str) -> Job | None:
         """A job that is done for the same content and profile, under whatever name."""
         where = "sha256 = ? AND profile_hash = ? AND state = ? AND out_sha256 IS NOT NULL"
-        return next(self._jobs(where, (sha256, profile_hash, State.DONE.value), order="id DESC", limit=1), None)
+        return next(
+            self._jobs(where, (sha256, profile_hash, State.DONE.value), order="id DESC", limit=1), None
+        )
 
     def made(self, sha256: str) -> Job | None:
         """The job whose result has this content: it is our own work, and no scan."""
@@ -351,10 +371,11 @@ class Ledger:
         return next(self._jobs(where, (sha256,), limit=1), None)
 
     def in_use(self, sha256: str) -> bool:
-        """Whether a live job needs the private copy of a content."""
+        """Whether a job needs the private copy of a content: a live one, or one that failed unnoted."""
         marks = ",".join("?" * len(LIVE))
-        values = (sha256, *(s.value for s in LIVE))
-        return next(self._jobs(f"sha256 = ? AND state IN ({marks})", values, limit=1), None) is not None
+        where = f"sha256 = ? AND (state IN ({marks}) OR (state = ? AND note IS NULL))"
+        values = (sha256, *(s.value for s in LIVE), State.FAILED.value)
+        return next(self._jobs(where, values, limit=1), None) is not None
 
     def holders(self, key: str, but: int) -> list[Job]:
         """Jobs, other than one, whose result has or will have a name with this key."""
@@ -362,23 +383,26 @@ class Ledger:
         values = (key, but, *(s.value for s in _TAKING))
         return list(self._jobs(f"target_key = ? AND id <> ? AND state IN ({marks})", values))
 
+    def results_at(self, target: str) -> list[Job]:
+        """Jobs whose result has, or will have, exactly this path."""
+        marks = ",".join("?" * len(_TAKING))
+        values = (name_key(target), os.fsencode(target), *(s.value for s in _TAKING))
+        return list(self._jobs(f"target_key = ? AND target = ? AND state IN ({marks})", values))
+
     def count(self) -> dict[str, dict[str, int]]:
         """How many jobs each folder has in each state."""
         with self._lock:
-            rows = self._db.execute("SELECT folder, state, COUNT(*) FROM jobs GROUP BY 1, 2").fetchall()
+            rows = self._db.execute("SELECT folder, state, COUNT(*) FROM jobs GROUP BY 2, 1").fetchall()
         table: dict[str, dict[str, int]] = {}
         for folder, state, number in rows:
             table.setdefault(os.fsdecode(folder), {})[state] = number
         return table
 
-    def waiting(self, lane: int | None = None) -> int:
-        """How many jobs are queued, of one lane or of both."""
-        query = "SELECT COUNT(*) FROM jobs WHERE state = ?"
-        values: tuple[object, ...] = (State.QUEUED.value,)
-        if lane is not None:
-            query, values = f"{query} AND lane = ?", (*values, lane)
+    def waiting(self) -> int:
+        """How many jobs are queued."""
         with self._lock:
-            return int(self._db.execute(query, values).fetchone()[0])
+            row = self._db.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (State.QUEUED.value,))
+            return int(row.fetchone()[0])
 
     def _jobs(
         self, where: str, values: Iterable[object], *, order: str = "id", limit: int = -1
@@ -390,19 +414,16 @@ class Ledger:
 
     # --- jobs: from state to state -------------------------------------------------------
 
-    def take(self, folders: Sequence[str], *, prefer: int = FRESH) -> Job | None:
-        """The next queued job of some folders, now running; None where there is none."""
-        marks = ",".join("?" * len(folders))
-        lane = "lane" if prefer == FRESH else "lane DESC"
-        query = (
-            f"SELECT id FROM jobs WHERE state = ? AND folder IN ({marks}) "  # noqa: S608 - marks only
-            f"ORDER BY {lane}, id LIMIT 1"
-        )
-        with self._commit():
-            row = self._db.execute(query, (State.QUEUED.value, *map(os.fsencode, folders))).fetchone()
-            if row is None:
-                return None
-            self._set(row["id"], state=State.RUNNING, plus="starts = starts + 1")
+    def take(self, folder: str, lane: int) -> Job | None:
+        """The next queued job of a folder and lane, now running; None where there is none."""
+        query = "SELECT id FROM jobs WHERE state = ? AND folder = ? AND lane = ? ORDER BY id LIMIT 1"
+        values = (State.QUEUED.value, os.fsencode(folder), lane)
+        with self._lock:
+            if self._db.execute(query, values).fetchone() is None:
+                return None  # nothing is written, so nothing is synced
+            with self._commit():
+                row = self._db.execute(query, values).fetchone()
+                self._set(row["id"], state=State.RUNNING, plus="starts = starts + 1")
         return self.job(row["id"])
 
     def requeue(self, job: Job, *, lane: int | None = None) -> None:
@@ -424,7 +445,9 @@ class Ledger:
 
     def fail(self, job: Job, failure: str, sentence: str, hint: str, *, note: str | None) -> None:
         """The end of a job that cannot be done."""
-        self._move(job, state=State.FAILED, failure=failure, sentence=sentence, hint=hint, note=note, part=None)
+        self._move(
+            job, state=State.FAILED, failure=failure, sentence=sentence, hint=hint, note=note, part=None
+        )
 
     def skip(self, job: Job, sentence: str, *, state: State = State.SKIPPED) -> None:
         """The end of a job that need not, or is not to, be done."""
@@ -460,17 +483,19 @@ class Ledger:
         """The original is about to be moved there; the name is reserved."""
         self._move(job, archived=os.fsencode(archived))
 
+    def unnoted(self, job: Job) -> None:
+        """The note about a failure was taken back."""
+        self._move(job, note=None)
+
     def done(self, job: Job, sentence: str) -> None:
         """Everything is in its place."""
-        self._move(
-            job, state=State.DONE, sentence=sentence, failure=None, hint=None, report=None, note=None
-        )
+        self._move(job, state=State.DONE, sentence=sentence, failure=None, hint=None, report=None, note=None)
 
-    def _move(self, job: Job, **values: object) -> None:
+    def _move(self, job: Job, **values: Any) -> None:
         with self._commit():
             self._set(job.id, **values)
 
-    def _set(self, number: int, *, plus: str = "", **values: object) -> None:
+    def _set(self, number: int, *, plus: str = "", **values: Any) -> None:
         if "failure" in values:
             values["class"] = values.pop("failure")
         state = values.get("state")

@@ -479,6 +479,30 @@ Jobs = Annotated[
 
 
 @app.command()
+def watch(
+    place: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FOLDER|CONFIG]",
+            help="A folder to watch, or a configuration; your watch.yaml if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Says whether the configuration is in order, and ends.")
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Ends when every scan that lies there is done.")
+    ] = False,
+) -> None:
+    """Watches folders, and restores every scan dropped into them."""
+    from scanmend.cli import watch as command  # noqa: PLC0415
+
+    raise typer.Exit(command.run(place, check=check, once=once))
+
+
+@app.command()
 def status(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="A scan: why it is where it is, as explain says.")

@@ -1,0 +1,634 @@
+"""The daemon: looks at its folders, takes settled scans in, keeps the engine at work, and tells how it goes.
+
+Threads: the main loop looks and decides; two take scans in; one more than the engine has places bring jobs
+to their end; one serves the status page. They meet in the ledger and in a few queues.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import queue
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanmend.errors import Cancelled, ProfileError, ScanmendError
+
+from scanmend_daemon import config as configuration
+from scanmend_daemon import disk, locks, recovery
+from scanmend_daemon.config import Config, Folder
+from scanmend_daemon.control import Control
+from scanmend_daemon.delivery import Delivery
+from scanmend_daemon.hotfolder import HotFolder, Ripe
+from scanmend_daemon.intake import Gone, Held, Intake, Known, Taken
+from scanmend_daemon.ledger import BACKLOG, FRESH, Job, Ledger, State
+from scanmend_daemon.link import EngineLink
+from scanmend_daemon.log import Log
+from scanmend_daemon.notify import Notifier
+from scanmend_daemon.resolve import Profiles
+from scanmend_daemon.trouble import Trouble, Where
+from scanmend_daemon.web import Server
+from scanmend_daemon.words import duration, shown
+from scanmend_daemon.work import Work
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from scanmend_daemon.intake import Outcome
+
+_AHEAD = 16
+"""Scans that are taken in ahead of the engine: enough to keep it busy, few enough for the spool."""
+_TAKERS = 2
+_IDLE_ROUND = 5.0
+_STATUS_BUSY, _STATUS_IDLE = 2.0, 30.0
+_RELOAD_LOOK, _RELOAD_QUIET = 2.0, 1.0
+_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
+_RETRIES = (5.0, 30.0)
+_BACKLOG_TURN = 4
+"""Every fourth job comes from the backlog, so that a busy scanner does not put it off for ever."""
+_EVERYTHING = ""
+
+
+@dataclass
+class Pause:
+    """Work that stands still because the surroundings are not fit."""
+
+    sentence: str
+    since: float
+    again: float
+    tries: int = 1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A scan to be taken in."""
+
+    ripe: Ripe
+    patient: bool = True
+    again: bool = False
+    origin: Path | None = None
+
+
+class Daemon:
+    """Runs the hot folders of one configuration until told to stop.
+
+    Args:
+        config: checked already.
+        log: takes what is worth a line.
+        once: ends when everything that lies in the folders is done.
+
+    Raises:
+        UsageError: another daemon has one of the folders, or the ledger.
+        OSError: the daemon's own folder cannot be made.
+    """
+
+    def __init__(self, config: Config, log: Log, *, once: bool = False) -> None:
+        self.config, self.log, self.once = config, log, once
+        self.started, self.loaded = time.time(), time.time()
+        self.wake = threading.Event()
+        self._stop = threading.Event()
+        self._reload_asked = threading.Event()
+        self.config_error = ""
+        self.reloads_ok = self.reloads_failed = 0
+        self.last_round = time.monotonic()
+        recovery.make_folders(config.state)
+        self._lock = locks.hold_instance(config.state)
+        try:
+            self._begin(config)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, config: Config) -> None:
+        state, say = config.state, self.log.say
+        self._note_instance()
+        self.ledger: Ledger = recovery.open_ledger(state, say)
+        version = _version()
+        self.profiles = Profiles(version, say)
+        self.delivery = Delivery(self.ledger, state, recovery.mark_of(self.ledger), say)
+        self.link = EngineLink(config, state / "engine.log", say)
+        self.work = Work(
+            self.ledger, self.delivery, self.link,
+            previews=state / recovery.PREVIEWS, stop=self._stop.is_set, say=say,
+        )  # fmt: skip
+        self.intake = Intake(self.ledger, self.delivery, self.profiles, self.link, stop=self._stop.is_set)
+        self.hot: dict[str, HotFolder] = {}
+        self.pauses: dict[str, Pause] = {}
+        self._lock_pick = threading.Lock()
+        self._more = threading.Condition(self._lock_pick)
+        self._deliveries: set[int] = set()
+        self._served: dict[str, float] = {}
+        self._picked = 0
+        self._retry_at: dict[int, float] = {}
+        self._tasks: queue.Queue[_Task | None] = queue.Queue()
+        self._taking = 0
+        self._outcomes: deque[tuple[_Task, Outcome | Exception]] = deque()
+        self._pace: deque[tuple[float, float]] = deque(maxlen=200)
+        self.failures_seen = self.done_seen = 0
+        self._threads: list[threading.Thread] = []
+        self.notifier = Notifier()
+        self.control = Control(self)
+        self.server = Server(
+            self.control, config.status.http, state / "control.sock", metrics=config.status.metrics
+        )
+
+    def _note_instance(self) -> None:
+        where = {
+            "config": None if self.config.path is None else str(self.config.path),
+            "folder": str(self.config.folders[0].watch),
+        }
+        disk.write_over(self.config.state / "instance.json", json.dumps(where).encode())
+
+    # --- beginning and end ---------------------------------------------------------------
+
+    def run(self) -> int:
+        """Works until SIGTERM or Ctrl-C, or with `once` until everything is done; gives the exit code."""
+        try:
+            with self._signals():
+                self._open()
+                self.notifier.ready(f"watching {len(self.hot)} folders")
+                self._loop()
+        finally:
+            self._close()
+        if not self.once or self._interrupted:
+            return 0
+        return 1 if self.failures_seen or self.pauses else 0
+
+    _interrupted = False
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if self._stop.is_set():
+                os._exit(130)  # asked twice: nothing that is on disk needs us to end well
+            self._interrupted = True
+            self.stop()
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self._reload_asked.set()
+            self.wake.set()
+
+        handlers = {signal.SIGINT: stop, signal.SIGTERM: stop}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = reload
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Asks everything to end; safe in a signal handler."""
+        self._stop.set()
+        self.wake.set()
+
+    def _open(self) -> None:
+        self._open_folders(self.config)
+        recovery.recover(self.ledger, self.delivery, self._folders(), self.log.say)
+        self._deliveries = {job.id for job in self.ledger.in_state(State.RENDERED, State.PUBLISHED)}
+        self._retry_at = {job.id: time.monotonic() for job in self.ledger.in_state(State.WAITING)}
+        self.server.start()
+        for line in filter(None, [self.server.remark]):
+            self.log.say(line)
+        where = f"; status page: {self.server.address}" if self.server.address else ""
+        names = ", ".join(shown(folder.watch) for folder in self.config.folders)
+        self.log.say(f"watching {names}{where}")
+        hands = (self.config.engine.jobs if isinstance(self.config.engine.jobs, int) else 1) + 1
+        self._start("engine", self._warm)
+        for number in range(_TAKERS):
+            self._start(f"intake-{number}", self._take_scans)
+        for number in range(hands):
+            self._start(f"work-{number}", self._do_jobs)
+
+    def _open_folders(self, config: Config) -> None:
+        skip = _own_places(config)
+        for folder in config.folders:
+            hot = HotFolder(folder, self.ledger, skip=skip, wake=self.wake, say=self.log.say)
+            self.hot[str(folder.watch)] = hot
+            hot.open()
+
+    def _folders(self) -> dict[str, Folder]:
+        return {root: hot.folder for root, hot in self.hot.items()}
+
+    def _start(self, name: str, target: object) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _close(self) -> None:
+        self.stop()
+        self.notifier.stopping()
+        self.log.live("")
+        for _ in range(_TAKERS):
+            self._tasks.put(None)
+        with self._more:
+            self._more.notify_all()
+        deadline = time.monotonic() + 30
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        with contextlib.suppress(RuntimeError, OSError):
+            self.server.stop()
+        for hot in self.hot.values():
+            hot.close()
+        self.link.close()
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self.control.write_status(running=False)
+        self.ledger.close()
+        self._lock.release()
+
+    # --- the main loop -------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        next_status = next_config = next_ping = 0.0
+        while not self._stop.is_set():
+            now = time.monotonic()
+            if now >= next_config or self._reload_asked.is_set():
+                self._see_to_config(now)
+                next_config = now + _RELOAD_LOOK
+            self._take_outcomes(now)
+            for hot in list(self.hot.values()):
+                hot.look(now)
+            self._hand_out(now)
+            self._retry(now)
+            self._unpause(now)
+            self.last_round = time.monotonic()
+            busy = self.busy
+            if now >= next_status:
+                self.control.write_status(running=True)
+                next_status = now + (_STATUS_BUSY if busy else _STATUS_IDLE)
+            if self.notifier.watchdog_s and now >= next_ping and self.control.alive()[0]:
+                self.notifier.alive()
+                next_ping = now + self.notifier.watchdog_s
+            self.log.live(self.control.live_line() if self.log.terminal else "")
+            if self.once and self._all_done():
+                return
+            self.wake.wait(self._nap(now, busy=busy))
+            self.wake.clear()
+
+    def _nap(self, now: float, *, busy: bool) -> float:
+        due = min((hot.next_due(now) for hot in self.hot.values()), default=math.inf)
+        due = min(due, *(pause.again for pause in self.pauses.values()), math.inf)
+        due = min(due, *self._retry_at.values(), math.inf)
+        if self.notifier.watchdog_s:
+            due = min(due, now + self.notifier.watchdog_s / 2)
+        longest = 1.0 if busy and self.log.terminal else _RELOAD_LOOK if busy or self.once else _IDLE_ROUND
+        return min(max(due - time.monotonic(), 0.005), longest)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything under way."""
+        return bool(self.work.running or self._taking or self._deliveries) or self.ledger.waiting() > 0
+
+    def _all_done(self) -> bool:
+        if any(pause.tries > 1 for pause in self.pauses.values()):
+            self.log.say("work cannot go on; see above")
+            return True
+        quiet = all(hot.idle for hot in self.hot.values()) and not self._outcomes
+        open_jobs = next(iter(self.ledger.in_state(*_OPEN, limit=1)), None)
+        asked = any(self.ledger.asked_again(root, 1) for root in self.hot)
+        return quiet and not self.busy and open_jobs is None and not asked
+
+    # --- taking in -----------------------------------------------------------------------
+
+    def _hand_out(self, now: float) -> None:
+        """Gives settled scans to the threads that take them in, as long as the queue is short."""
+        for root, hot in self.hot.items():
+            if self._standing(root):
+                continue
+            room = _AHEAD - self._taking - self.ledger.waiting()
+            if room <= 0:
+                return
+            for ripe in hot.ripe(now, room):
+                patient = hot.patient(ripe.entry.relpath, ripe.entry.signature, now)
+                self._task(_Task(ripe, patient=patient))
+            self._hand_out_again(root, hot, room)
+
+    def _hand_out_again(self, root: str, hot: HotFolder, room: int) -> None:
+        for relpath, source in self.ledger.asked_again(root, room):
+            if relpath in hot.in_flight:
+                continue
+            hot.in_flight.add(relpath)
+            task = self.control.again(hot, relpath, source.sha256)
+            if task is None:
+                hot.in_flight.discard(relpath)
+                self.ledger.answered(root, relpath)
+                self.log.say(f"{shown(relpath)} is no longer there; it cannot be restored again")
+            else:
+                ripe, origin = task
+                self._task(_Task(ripe, again=True, origin=origin))
+
+    def _task(self, task: _Task) -> None:
+        self._taking += 1
+        self._tasks.put(task)
+
+    def _take_scans(self) -> None:
+        """A thread: takes scans in until the daemon ends."""
+        while (task := self._tasks.get()) is not None and not self._stop.is_set():
+            entry = task.ripe.entry
+            outcome: Outcome | Exception
+            began = time.monotonic()
+            try:
+                outcome = self.intake.take(
+                    task.ripe.folder, entry.relpath, entry.signature,
+                    lane=task.ripe.lane, patient=task.patient, again=task.again, origin=task.origin,
+                )  # fmt: skip
+            except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
+                outcome = error
+            self.work.stages.add("intake", time.monotonic() - began)
+            self._outcomes.append((task, outcome))
+            self.wake.set()
+            if isinstance(outcome, Taken):
+                with self._more:
+                    self._more.notify()
+
+    def _take_outcomes(self, now: float) -> None:
+        while self._outcomes:
+            task, outcome = self._outcomes.popleft()
+            self._taking -= 1
+            hot = self.hot.get(str(task.ripe.folder.watch))
+            if hot is not None:
+                self._settle_outcome(hot, task, outcome, now)
+
+    def _settle_outcome(self, hot: HotFolder, task: _Task, outcome: Outcome | Exception, now: float) -> None:
+        relpath, signature = task.ripe.entry.relpath, task.ripe.entry.signature
+        if task.again and not isinstance(outcome, Trouble | Cancelled):
+            self.ledger.answered(hot.root, relpath)
+        if isinstance(outcome, Taken):
+            hot.finished(relpath)
+            if outcome.new:
+                self.log.say(f"{shown(relpath)}: taken in as job {outcome.job.id}")
+        elif isinstance(outcome, Known):
+            self._known(hot, relpath, outcome)
+        elif isinstance(outcome, Held):
+            hot.held(relpath, signature, outcome.reason, outcome.kind, now)
+        elif isinstance(outcome, Gone):
+            hot.lost_sight(relpath, now)
+        elif isinstance(outcome, Trouble):
+            hot.in_flight.discard(relpath)
+            hot.settling.hold(relpath, signature, outcome.sentence, now, again=_PAUSES[1])
+            self._pause(outcome, hot.root)
+        elif not isinstance(outcome, Cancelled):
+            hot.held(relpath, signature, _in_words(outcome), "time", now)
+
+    def _known(self, hot: HotFolder, relpath: str, outcome: Known) -> None:
+        hot.finished(relpath)
+        self.log.say(f"{shown(relpath)}: {outcome.sentence}")
+        job = self.ledger.job(outcome.job)
+        if job is None or job.relpath != relpath:
+            return
+        if job.state == State.FAILED:
+            self.failures_seen += 1
+        elif job.state == State.DONE and hot.folder.originals is not None:
+            # The same scan was dropped a second time: it follows the first one into the archive.
+            self.ledger.published(job)
+            self._deliver(job.id)
+
+    # --- bringing jobs to their end ------------------------------------------------------
+
+    def _deliver(self, number: int) -> None:
+        with self._more:
+            self._deliveries.add(number)
+            self._more.notify()
+
+    def _do_jobs(self) -> None:
+        """A thread: brings jobs to their end until the daemon ends."""
+        while not self._stop.is_set():
+            with self._more:
+                job = self._pick()
+                if job is None:
+                    self._more.wait(1.0)
+                    continue
+            self._do(job)
+
+    def _do(self, job: Job) -> None:
+        hot = self.hot[job.folder]
+        try:
+            after = self.work.advance(job, hot.folder)
+        except Trouble as trouble:
+            self._pause(trouble, job.folder)
+            now = self.ledger.job(job.id)
+            if now is not None and now.state in (State.RENDERED, State.PUBLISHED):
+                self._deliveries.add(job.id)
+        except Exception as error:  # noqa: BLE001 - one bad job must not end the thread that does them all
+            self.log.say(f"{shown(job.relpath)}: {_in_words(error)}")
+            self._after_fault(job, error)
+        else:
+            self._tell(after)
+        finally:
+            self.wake.set()
+
+    def _after_fault(self, job: Job, error: Exception) -> None:
+        """A fault of our own counts as a failed attempt, so that it cannot go on for ever."""
+        with contextlib.suppress(sqlite3.Error, OSError):
+            now = self.ledger.job(job.id) or job
+            if now.state == State.RUNNING:
+                self.ledger.blame(now, "ScanmendError", _in_words(error), "report this, with the log")
+                self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
+            elif now.state in (State.RENDERED, State.PUBLISHED):
+                self._pause(Trouble(Where.OUTPUT, _in_words(error)), job.folder)
+                self._deliveries.add(job.id)
+
+    def _pick(self) -> Job | None:
+        """The next job to work on: what is nearly done first, then by lane and by the folders' shares."""
+        standing = {root for root in self.hot if self._standing(root)}
+        for number in sorted(self._deliveries):
+            job = self.ledger.job(number)
+            if job is None or job.state not in (State.RENDERED, State.PUBLISHED):
+                self._deliveries.discard(number)
+            elif job.folder in self.hot and job.folder not in standing:
+                self._deliveries.discard(number)
+                return job
+        lanes = (FRESH, BACKLOG) if (self._picked + 1) % _BACKLOG_TURN else (BACKLOG, FRESH)
+        roots = sorted(self.hot.keys() - standing, key=lambda root: self._served.get(root, 0.0))
+        for lane in lanes:
+            for root in roots:
+                if job := self.ledger.take(root, lane):
+                    self._picked += 1
+                    least = min((self._served.get(other, 0.0) for other in roots), default=0.0)
+                    share = 1 / self.hot[root].folder.weight
+                    self._served[root] = max(self._served.get(root, 0.0), least) + share
+                    return job
+        return None
+
+    def _tell(self, job: Job) -> None:
+        name = shown(job.relpath)
+        if job.state == State.DONE:
+            self.done_seen += 1
+            self._pace.append((time.monotonic(), job.megapixels))
+            self.log.say(f"{name}: {job.sentence} -> {shown(job.target or '')}")
+            self._unpause_after_success(job.folder)
+        elif job.state == State.WAITING:
+            wait = _RETRIES[min(job.attempts, len(_RETRIES)) - 1]
+            self._retry_at[job.id] = time.monotonic() + wait
+            self.log.say(f"{name}: {job.sentence}; attempt {job.attempts}, the next one in {duration(wait)}")
+        elif job.state == State.FAILED:
+            self.failures_seen += 1
+            hint = f" ({job.hint})" if job.hint else ""
+            self.log.say(f"{name}: failed: {job.sentence}{hint}")
+        elif job.state == State.CANCELLED:
+            self.log.say(f"{name}: {job.sentence}")
+
+    def pace(self) -> float | None:
+        """Megapixels a second over the last jobs; None while too few are done."""
+        recent = [item for item in self._pace if time.monotonic() - item[0] < 600]
+        if len(recent) < 2:
+            return None
+        span = recent[-1][0] - recent[0][0]
+        return sum(amount for _, amount in recent[1:]) / span if span > 0 else None
+
+    def _retry(self, now: float) -> None:
+        for number, when in list(self._retry_at.items()):
+            if when <= now:
+                del self._retry_at[number]
+                job = self.ledger.job(number)
+                if job is not None and job.state == State.WAITING:
+                    self.ledger.requeue(job, lane=BACKLOG)
+                    with self._more:
+                        self._more.notify()
+
+    # --- pausing -------------------------------------------------------------------------
+
+    def _standing(self, root: str) -> bool:
+        """Whether a folder's work stands still, by a person's wish or for want of surroundings."""
+        if self.ledger.setting(f"paused:{root}"):
+            return True
+        now = time.monotonic()
+        return any(
+            pause.again > now for key in (root, _EVERYTHING) if (pause := self.pauses.get(key)) is not None
+        )
+
+    def _pause(self, trouble: Trouble, root: str) -> None:
+        key = _EVERYTHING if trouble.where in (Where.ENGINE, Where.STATE) else root
+        before = self.pauses.get(key)
+        tries = before.tries + 1 if before else 1
+        wait = _PAUSES[min(tries, len(_PAUSES)) - 1]
+        now = time.monotonic()
+        if before is None or before.sentence != trouble.sentence:
+            self.log.say(
+                f"{trouble.where.value} is not fit for work: {trouble.sentence}; it is tried again by itself"
+            )
+        elif before.again > now:
+            return  # another thread has met the same trouble
+        since = before.since if before else time.time()
+        self.pauses[key] = Pause(trouble.sentence, since, now + wait, tries)
+
+    def _unpause(self, now: float) -> None:
+        if any(pause.again <= now for pause in self.pauses.values()):
+            with self._more:
+                self._more.notify_all()
+        for key, pause in list(self.pauses.items()):
+            if pause.again + 60 < now and not self.busy:  # nobody needed it since: let it be forgotten
+                self.pauses.pop(key, None)
+
+    def _unpause_after_success(self, root: str) -> None:
+        for key in (root, _EVERYTHING):
+            if self.pauses.pop(key, None):
+                self.log.say("work goes on")
+
+    def _warm(self) -> None:
+        """A thread: starts the engine before the first scan needs it."""
+        with contextlib.suppress(Trouble):
+            self.link.ready()
+
+    # --- the configuration ---------------------------------------------------------------
+
+    _config_stamp: tuple[object, float] | None = None
+
+    def _see_to_config(self, now: float) -> None:
+        asked = self._reload_asked.is_set()
+        self._reload_asked.clear()
+        path = self.config.path
+        if path is None:
+            return
+        stamp = disk.signature_of(Path(os.path.realpath(path)))
+        if self._config_stamp is None:
+            self._config_stamp = (stamp, math.inf)
+        if stamp != self._config_stamp[0]:
+            self._config_stamp = (stamp, now)  # it has to hold still first: editors write in steps
+        elif asked or now - self._config_stamp[1] >= _RELOAD_QUIET:
+            self._config_stamp = (stamp, math.inf)
+            self._reload(path)
+
+    def _reload(self, path: Path) -> None:
+        self.notifier.reloading()
+        try:
+            fresh = configuration.load(path)
+            configuration.check(fresh)
+            self._adopt(fresh)
+        except (ProfileError, ScanmendError) as error:
+            if str(error) != self.config_error:
+                self.log.say(f"{error}; the configuration stays as it was")
+            self.config_error = str(error)
+            self.reloads_failed += 1
+        self.notifier.ready()
+
+    def _adopt(self, fresh: Config) -> None:
+        changes = configuration.diff(self.config, fresh)
+        self.config_error, self.loaded = "", time.time()
+        self.reloads_ok += 1
+        if not changes:
+            return
+        for line in changes:
+            self.log.say(f"configuration: {line}")
+        skip = _own_places(fresh)
+        wanted = {str(folder.watch): folder for folder in fresh.folders}
+        with self._more:
+            for root, hot in list(self.hot.items()):
+                if wanted.get(root) != hot.folder or hot.skip != skip:
+                    hot.close()
+                    del self.hot[root]
+        for root, folder in wanted.items():
+            if root not in self.hot:
+                hot = HotFolder(folder, self.ledger, skip=skip, wake=self.wake, say=self.log.say)
+                hot.open()
+                with self._more:
+                    self.hot[root] = hot
+        needs_restart = fresh.engine != self.config.engine or fresh.status != self.config.status
+        if needs_restart or fresh.state != self.config.state:
+            self.log.say("engine, status and state take effect when the daemon is started again")
+        self.config = fresh
+
+
+_OPEN = (State.QUEUED, State.RUNNING, State.RENDERED, State.PUBLISHED, State.WAITING)
+
+
+def _own_places(config: Config) -> frozenset[tuple[int, int]]:
+    """Identities of the folders that we write to, wherever links and bind mounts may show them."""
+    found = set()
+    for folder in config.folders:
+        for place in (folder.output, folder.failed, folder.originals, config.state):
+            if place is not None:
+                with contextlib.suppress(OSError):
+                    there = os.stat(place)
+                    found.add((there.st_dev, there.st_ino))
+    return frozenset(found)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ScanmendError):
+        return str(error)
+    return (
+        f"something went wrong that should not: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    )
+
+
+def _version() -> str:
+    from scanmend import __version__  # noqa: PLC0415 - read from the installed package, once
+
+    return str(__version__)
+
+
+def watch(config: Config, *, once: bool = False) -> int:
+    """Runs the daemon in this process until it is told to stop; gives the exit code."""
+    return Daemon(config, Log(sys.stderr), once=once).run()

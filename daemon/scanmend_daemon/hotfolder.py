@@ -1,0 +1,386 @@
+"""One hot folder as the main loop sees it: what lies in it, what settles, what is ripe.
+
+Everything here runs in the main loop's thread; other threads only set the wake-up event.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from scanmend.endings import SUFFIXES
+from scanmend.errors import ScanmendError, UsageError
+
+from scanmend_daemon import locks, mounts, safely
+from scanmend_daemon.config import Folder
+from scanmend_daemon.ignore import Ignore
+from scanmend_daemon.ledger import BACKLOG, FRESH, Ledger
+from scanmend_daemon.settle import Settling
+from scanmend_daemon.walk import Entry, Oddity, walk
+from scanmend_daemon.watcher import Watcher
+from scanmend_daemon.words import shown
+
+_BATCH = 500
+_SLICE = 0.05
+"""Seconds that one call may walk, so that a folder with 100,000 scans does not keep others waiting."""
+_SETTLING = 512
+_REMEMBERED = 2000
+_SHARE = 200
+"""A walk is followed by a rest of so many times its own length: half a percent of one core at most."""
+_RETRY = 5.0
+_UNNOTICED = 3.0
+
+
+@dataclass(frozen=True)
+class Ripe:
+    """A settled scan, to be taken in."""
+
+    folder: Folder
+    entry: Entry
+    lane: int
+
+
+class HotFolder:
+    """Watches one folder.
+
+    Args:
+        folder: its configuration.
+        ledger: tells which files are accounted for.
+        skip: identities of folders of our own, which are never walked into.
+        wake: set when there is something to look at.
+        say: takes a sentence for the log.
+
+    Attributes:
+        offline: why the folder cannot be looked at, or "".
+        missed: scans that a look found although events should have told.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        ledger: Ledger,
+        *,
+        skip: frozenset[tuple[int, int]],
+        wake: threading.Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self.folder, self.ledger, self.skip, self.wake, self.say = folder, ledger, skip, wake, say
+        self.root = str(folder.watch)
+        self.ignore = Ignore(folder.ignore)
+        self.settling = Settling(_SETTLING, quiet=folder.settle.quiet)
+        self.in_flight: set[str] = set()
+        self.offline, self.by, self.restarts, self.missed = "", "polling", 0, 0
+        self.last_scan: float | None = None  # wall clock, for people
+        self.walked = False  # through to the end, at least once
+        self._lock: locks.Lock | None = None
+        self._watcher: Watcher | None = None
+        self._walker: Iterator[Entry | Oddity] | None = None
+        self._left: deque[Entry] = deque()
+        self._began = self._worked = 0.0
+        self._next_walk = -math.inf
+        self._since_ns = 0
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._hinted: OrderedDict[str, float] = OrderedDict()
+        self._unnoticed: OrderedDict[str, float] = OrderedDict()
+        self._bad_since: dict[str, tuple[str, float]] = {}
+
+    # --- beginning and end ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Takes the folder's lock and begins to watch; a folder that is not there counts as offline.
+
+        Raises:
+            UsageError: another daemon watches it.
+        """
+        try:
+            self._hold()
+        except OSError as error:
+            self._go_offline(error)
+
+    def _hold(self) -> None:
+        if self.folder.require_mount and str(mounts.filesystem_of(self.root).mount_point) == "/":
+            raise FileNotFoundError(2, "nothing is mounted there", self.root)
+        known = f"marked:{self.root}"
+        create = not (self.folder.require_mount and self.ledger.setting(known))
+        self._lock = locks.hold_folder(self.root, create=create)
+        if self.folder.require_mount:
+            self.ledger.set_setting(known, "1")
+        self._since_ns = self._touched()
+        if self._watcher is None:
+            self._watcher = Watcher(
+                self.root, by=self.folder.by, recursive=self.folder.recursive, wake=self.wake
+            )
+            self._watcher.start()
+
+    def _touched(self) -> int:
+        """The time by the disk's own clock: scans that are younger have just come."""
+        path = os.path.join(self.root, locks.MARKER)
+        try:
+            os.utime(path)
+            return os.stat(path).st_mtime_ns
+        except OSError:
+            return 2**63
+
+    def close(self) -> None:
+        """Stops watching and gives the lock back."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # --- looking -------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """One round: hints, a slice of a walk, another look at what settles."""
+        try:
+            self._stay(now)
+            self._take_hints(now)
+            self._walk_on(now)
+            self._look_again(now)
+        except UsageError as error:  # another daemon took the folder while it was offline
+            self._go_offline(error)
+        except OSError as error:
+            self._go_offline(error)
+
+    def _stay(self, now: float) -> None:
+        if self._lock is None or not self._lock.held:
+            if now < self._next_walk and self._lock is None:
+                return
+            self.close()
+            self._hold()
+        if self._watcher is not None:
+            health = self._watcher.check(now)
+            self.by, self.restarts = health.by, health.restarts
+            if health.reason:
+                self._tell("", health.reason)
+
+    def _go_offline(self, error: Exception) -> None:
+        sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if not self.offline:
+            self.say(f"{shown(self.root)} is offline: {sentence}; it is looked for again")
+        self.offline = sentence
+        self._drop_walk()
+        self.close()
+        self._next_walk = time.monotonic() + _RETRY
+
+    def _online(self) -> None:
+        if self.offline:
+            self.say(f"{shown(self.root)} is back")
+            self.offline = ""
+
+    def _take_hints(self, now: float) -> None:
+        if self._watcher is None:
+            return
+        hints = self._watcher.hints()
+        for relpath in hints.renamed:
+            self.settling.renamed_in(relpath, now)
+        for relpath in hints.paths | hints.renamed:
+            self._unnoticed.pop(relpath, None)
+            _remember(self._hinted, relpath, now)
+            self._hint(relpath, now)
+        if hints.overflow:
+            self._next_walk = now
+
+    def _hint(self, relpath: str, now: float) -> None:
+        if relpath.lower().endswith((".yaml", ".yml")):
+            return self._settings_changed(now)
+        if self.ignore.why(relpath, is_dir=False) or relpath in self.in_flight:
+            return None
+        try:
+            entry = safely.stat_scan(self.root, relpath)
+        except (ScanmendError, OSError):
+            return self._hinted_folder(relpath, now)
+        if entry is None:
+            self.settling.gone(relpath)
+        elif os.path.splitext(relpath)[1].lower() in SUFFIXES:
+            self._show([entry], now, fresh=True)
+        return None
+
+    def _hinted_folder(self, relpath: str, now: float) -> None:
+        """A new sub-folder may have been filled before it was watched: the walk finds out."""
+        if os.path.isdir(os.path.join(self.root, relpath)):
+            self._next_walk = min(self._next_walk, now + 0.2)
+
+    def _settings_changed(self, now: float) -> None:
+        for relpath, hold in list(self.settling.held.items()):
+            if hold.again < math.inf:
+                self.settling.release(relpath, now)
+
+    # --- walking -------------------------------------------------------------------------
+
+    def _walk_on(self, now: float) -> None:
+        if self._walker is None:
+            if now < self._next_walk:
+                return
+            self._begin_walk(now)
+        elif self._left and now - self._began > self._rest():
+            self._drop_walk()
+            self._begin_walk(now)
+        began = time.monotonic()
+        while self._step(now):
+            if time.monotonic() - began > _SLICE:
+                break
+        self._worked += time.monotonic() - began
+
+    def _begin_walk(self, now: float) -> None:
+        self._walker = walk(self.root, ignore=self.ignore, recursive=self.folder.recursive, skip=self.skip)
+        self._began, self._worked = now, 0.0
+
+    def _step(self, now: float) -> bool:
+        """Some names more; False when there are no more, or no room for what they are."""
+        if self._walker is None:
+            return False
+        if self._left:
+            return self._place_left(now)
+        found = list(itertools.islice(self._walker, _BATCH))
+        self._online()
+        for oddity in found:
+            if isinstance(oddity, Oddity):
+                self._tell(oddity.relpath, f"{shown(oddity.relpath)} is left out: {oddity.reason}")
+        entries = [entry for entry in found if isinstance(entry, Entry)]
+        self._show(entries, now, fresh=False)
+        if len(found) < _BATCH:
+            self._end_walk(now)
+            return False
+        return not self._left
+
+    def _place_left(self, now: float) -> bool:
+        while self._left:
+            if not self.settling.saw(self._left[0], now):
+                return False
+            self._left.popleft()
+        return True
+
+    def _end_walk(self, now: float) -> None:
+        if self._left:
+            return  # ended only when all it found has its place
+        self._walker = None
+        self.walked, self.last_scan = True, time.time()
+        self._next_walk = now + self._rest()
+
+    def _rest(self) -> float:
+        usual = self.folder.rescan if self.by == "events" else self.folder.poll
+        return max(usual, _SHARE * self._worked)
+
+    def _drop_walk(self) -> None:
+        if self._walker is not None:
+            close = getattr(self._walker, "close", None)
+            if close:
+                close()
+        self._walker = None
+        self._left.clear()
+
+    def _show(self, entries: list[Entry], now: float, *, fresh: bool) -> None:
+        """Lets those settle that the ledger does not account for."""
+        known = self.ledger.sources(self.root, [entry.relpath for entry in entries]) if entries else {}
+        for entry in entries:
+            source = known.get(entry.relpath)
+            if (source and source.signature == entry.signature) or entry.relpath in self.in_flight:
+                continue
+            if not fresh:
+                self._note_unnoticed(entry, now)
+            young = fresh or entry.mtime_ns >= self._since_ns
+            if not self.settling.saw(entry, now, fresh=young):
+                self._left.append(entry)
+
+    def _note_unnoticed(self, entry: Entry, now: float) -> None:
+        """A scan that events should have told of; it counts as missed if they do not in a moment."""
+        for relpath, when in list(self._unnoticed.items()):
+            if now - when < _UNNOTICED:
+                break
+            del self._unnoticed[relpath]
+            self.missed += 1
+        settling = entry.relpath in self.settling.held or entry.relpath in self._hinted
+        if self.walked and self.by == "events" and not settling and entry.relpath not in self._unnoticed:
+            _remember(self._unnoticed, entry.relpath, now)
+            _remember(self._hinted, entry.relpath, now)
+
+    # --- settling ------------------------------------------------------------------------
+
+    def _look_again(self, now: float) -> None:
+        for relpath in self.settling.due(now):
+            try:
+                entry = safely.stat_scan(self.root, relpath)
+            except ScanmendError:
+                entry = None
+            if entry is None:
+                self.settling.gone(relpath)
+            else:
+                self.settling.saw(entry, now)
+
+    def ripe(self, now: float, limit: int) -> list[Ripe]:
+        """Settled scans, which count as in flight from now on."""
+        if self.offline or self._lock is None:
+            return []
+        found = self.settling.ripe(now, limit)
+        self.in_flight.update(entry.relpath for entry in found)
+        return [Ripe(self.folder, entry, self._lane(entry)) for entry in found]
+
+    def _lane(self, entry: Entry) -> int:
+        return FRESH if entry.relpath in self._hinted or entry.mtime_ns >= self._since_ns else BACKLOG
+
+    def patient(self, relpath: str, signature: str, now: float) -> bool:
+        """Whether a damaged scan may still be on its way, rather than having been so for too long."""
+        since = self._bad_since.get(relpath)
+        if since is None or since[0] != signature:
+            return True
+        return now - since[1] < self.folder.settle.give_up
+
+    def held(self, relpath: str, signature: str, reason: str, kind: str, now: float) -> None:
+        """A scan that could not be taken in waits, for as long as `kind` says."""
+        self.in_flight.discard(relpath)
+        again = {"time": _RETRY, "settings": 2.0, "damaged": self.folder.settle.give_up}.get(kind, math.inf)
+        if kind == "damaged":
+            if self.patient(relpath, signature, now) and self._bad_since.get(relpath, ("",))[0] != signature:
+                self._bad_since[relpath] = (signature, now)
+                while len(self._bad_since) > _REMEMBERED:
+                    del self._bad_since[next(iter(self._bad_since))]
+            again = max(0.1, self._bad_since[relpath][1] + self.folder.settle.give_up - now)
+        self.settling.hold(relpath, signature, reason, now, again=again)
+        self._tell(relpath, f"{shown(relpath)} waits: {reason}")
+
+    def finished(self, relpath: str) -> None:
+        """A scan is accounted for in the ledger."""
+        self.in_flight.discard(relpath)
+        self._bad_since.pop(relpath, None)
+        self.settling.gone(relpath)
+        self._hinted.pop(relpath, None)
+
+    def lost_sight(self, relpath: str, now: float) -> None:
+        """A scan changed or vanished while it was taken in."""
+        self.in_flight.discard(relpath)
+        self._hint(relpath, now)
+
+    def next_due(self, now: float) -> float:
+        """When the next round has something to do."""
+        if self._walker is not None and not self._left:
+            return now
+        due = self.settling.next_due(now)
+        return min(self._next_walk, math.inf if due is None else due)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that lies in the folder is accounted for or held."""
+        return self.walked and not self._left and not len(self.settling) and not self.in_flight
+
+    def _tell(self, relpath: str, sentence: str) -> None:
+        """Says something once, not at every walk."""
+        key = (relpath, sentence)
+        if key in self._told:
+            return
+        _remember(self._told, key, None)
+        self.say(sentence)
+
+
+def _remember(names: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]
+    names[key] = value
+    while len(names) > _REMEMBERED:
+        names.popitem(last=False)
