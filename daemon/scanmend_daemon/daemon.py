@@ -383,13 +383,14 @@ class Daemon:
 
     def _known(self, hot: HotFolder, relpath: str, outcome: Known) -> None:
         hot.finished(relpath)
-        self.log.say(f"{shown(relpath)}: {outcome.sentence}")
         job = self.ledger.job(outcome.job)
+        if job is not None and job.state == State.FAILED and job.relpath == relpath:
+            self._tell(job)
+            return
+        self.log.say(f"{shown(relpath)}: {outcome.sentence}")
         if job is None or job.relpath != relpath:
             return
-        if job.state == State.FAILED:
-            self.failures_seen += 1
-        elif job.state == State.DONE and hot.folder.originals is not None:
+        if job.state == State.DONE and hot.folder.originals is not None:
             # The same scan was dropped a second time: it follows the first one into the archive.
             self.ledger.published(job)
             self._deliver(job.id)

@@ -267,8 +267,10 @@ class Intake:
 
     def _add(self, arrival: _Arrival, *, pages: int) -> Outcome:
         with self.delivery.spooling:
-            if arrival.incoming.exists():
-                arrival.incoming.replace(self.spool / arrival.sha256)
+            # A copy of this content that is there already may be in the engine's hands: it stays as it is.
+            kept = self.spool / arrival.sha256
+            if arrival.incoming.exists() and not kept.exists():
+                arrival.incoming.rename(kept)
                 sync_folder(self.spool)
             job, new = self.ledger.add(
                 folder=arrival.root,

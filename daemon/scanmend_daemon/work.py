@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Stages:
             total[1] += 1
 
     @contextlib.contextmanager
-    def timed(self, stage: str) -> Any:
+    def timed(self, stage: str) -> Iterator[None]:
         """Counts what happens inside."""
         began = time.monotonic()
         try:
@@ -89,6 +89,7 @@ class Work:
         self.previews, self.stop, self.say = previews, stop, say
         self.stages = Stages()
         self.running: dict[int, Progress] = {}
+        self._keys, self._held = threading.Condition(), set[tuple[str, str]]()
 
     def advance(self, job: Job, folder: Folder) -> Job:
         """Brings a job as far as it goes; what it came to is in the ledger when this returns.
@@ -97,6 +98,25 @@ class Work:
             Trouble: the surroundings are not fit; the job is where it was, or back in the queue.
         """
         progress = self.running.setdefault(job.id, Progress(job))
+        with self._alone(job):
+            return self._advance(job, folder, progress)
+
+    @contextlib.contextmanager
+    def _alone(self, job: Job) -> Iterator[None]:
+        """One job at a time for each content and profile: the second one copies the first one's result."""
+        key = (job.sha256, job.profile_hash)
+        with self._keys:
+            while key in self._held:
+                self._keys.wait()
+            self._held.add(key)
+        try:
+            yield
+        finally:
+            with self._keys:
+                self._held.discard(key)
+                self._keys.notify_all()
+
+    def _advance(self, job: Job, folder: Folder, progress: Progress) -> Job:
         try:
             if job.state == State.RUNNING:
                 job = self._render(job, folder, progress)
