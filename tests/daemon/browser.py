@@ -76,22 +76,18 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Presses the mouse where an element is, as a person does."""
+        element = f"document.querySelector({json.dumps(selector)})"
         box = self.evaluate(
-            f"(e => {{ e.scrollIntoView({{block: 'nearest'}}); const b = e.getBoundingClientRect();"
-        self.tell(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=phone,
-        )  # fmt: skip
+            f"{element}.scrollIntoView({{block: 'nearest'}}); (b => [b.x + b.width / 2, b.y + b.height / 2])"
+            f"({element}.getBoundingClientRect())"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.tell("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def look(self, width: int, *, dark: bool = False) -> None:
         """Sets the window's width and whether the person likes it dark."""
-        phone = width < 600
-        self.tell(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=phone
-        )
+        sizes = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.tell("Emulation.setDeviceMetricsOverride", **sizes)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.tell("Emulation.setEmulatedMedia", features=[scheme])
 
