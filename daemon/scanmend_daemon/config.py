@@ -97,7 +97,7 @@ class Limits:
     """What a scan may ask for, before anything is decoded."""
 
     max_megapixels: Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)] = Field(
-        default=1000.0, description="The largest page, in millions of pixels."
+        default=1000, description="The largest page, in millions of pixels."
     )
     max_pages: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="The most pages of one file."
@@ -260,7 +260,7 @@ def load(path: str | os.PathLike[str]) -> Config:
     Raises:
         ProfileError: it cannot be read, or is not valid; names the line, the key and what is allowed.
     """
-    file = Path(os.path.abspath(path))  # noqa: PTH100 - its name, not the one that a link leads to
+    file = Path(os.path.abspath(path))
     return parse(FORM.read_file(file), os.fspath(path), file)
 
 

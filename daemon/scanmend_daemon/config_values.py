@@ -16,6 +16,9 @@ from scanmend.settings import OFF
 from scanmend_daemon.ignore import Ignore
 from scanmend_daemon.quantities import Size
 
+# Whoever writes one of these does not mean a folder beside the configuration.
+_NO_FOLDERS = ("delete", "remove", "trash", "move", "archive", "none", "never", "yes", "true", "on", *OFF)
+
 
 def _say(allowed: str, *kinds: str) -> WithJsonSchema:
     types = [{"type": kind} for kind in kinds]
@@ -36,7 +39,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
         path = Path(text).expanduser()
         if info.context:
             path = info.context["base"] / path
-        return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+        return Path(os.path.abspath(path))
     except UnicodeError:
         raise ValueError("no file name can hold these characters") from None
     except RuntimeError:
@@ -46,6 +49,8 @@ def _path(value: object, info: ValidationInfo) -> Path:
 
 
 def _path_or_none(value: object, info: ValidationInfo) -> Path | None:
+    if isinstance(value, str) and value.lower() in _NO_FOLDERS:
+        raise ValueError(f"scans are never deleted; a folder of that name is ./{value}")
     return None if value in (None, "keep") else _path(value, info)
 
 

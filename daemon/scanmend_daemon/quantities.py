@@ -11,8 +11,8 @@ from pydantic import PlainValidator, WithJsonSchema
 Amount = TypeVar("Amount", int, float)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PREFIXES = "kmgtp"
-# Fifteen digits are exact as a float, and no size or time is longer.
-_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+# No size or time is longer, and no number of eighteen digits is infinite as a float.
+_NUMBER = r"\d{1,18}(?:\.\d{1,18})?"
 _PIECE = rf"({_NUMBER})\s*(ms|min|s|m|h|d)\s*"
 _DURATION = rf"(?:{_PIECE})+"
 _SIZE = rf"({_NUMBER})\s*(?:([kmgtp])(i?))?(?:b|bytes?)?"
@@ -43,7 +43,8 @@ def bytes_of(text: str) -> int:
         raise ValueError(f"{text[:40]!r} is no size")
     number, prefix, binary = found.groups()
     power = _PREFIXES.index(prefix) + 1 if prefix else 0
-    return round(float(number) * (1024 if binary else 1000) ** power)
+    # A whole number stays one: a float is exact up to 2**53 only.
+    return round((float if "." in number else int)(number) * (1024 if binary else 1000) ** power)
 
 
 def duration_text(seconds: float) -> str:

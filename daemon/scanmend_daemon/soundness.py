@@ -153,9 +153,9 @@ def _refuse_bad_profile(folder: Folder, key: str, where: str) -> None:
 
 def _about_watch(watch: _Place, where: str) -> Iterator[str]:
     # os.path answers False where a folder above may not be entered; Path's methods would raise.
-    if not os.path.exists(watch.path):  # noqa: PTH110
+    if not os.path.exists(watch.path):
         yield f"{where}{watch} is not there yet; it counts as offline until it is"
-    elif not os.path.isdir(watch.path):  # noqa: PTH112
+    elif not os.path.isdir(watch.path):
         raise ProfileError(
             f"{where}{watch} is not a folder", hint="name the folder that the scanner writes to"
         )
@@ -166,7 +166,7 @@ def _about_watch(watch: _Place, where: str) -> Iterator[str]:
 def _about_written(place: _Place, where: str) -> Iterator[str]:
     above = (place.path, *place.path.parents)
     nearest = next((path for path in above if os.path.lexists(path)), place.path)
-    if not os.path.isdir(nearest):  # noqa: PTH112
+    if not os.path.isdir(nearest):
         raise ProfileError(
             f"{where}{place} cannot be a folder: {shown(nearest)} is none", hint="choose another path"
         )

@@ -267,6 +267,64 @@ def test_off_leaves_a_stage_out_and_an_empty_model_goes_back_to_the_choice_by_qu
     assert after.noise == Noise(strength=0.0, model=None)
 
 
+# --- overlays ----------------------------------------------------------------------------
+
+
+def test_an_overlay_changes_what_it_names_and_keeps_the_name() -> None:
+    base = Profile(name="prints", noise=Noise(strength=0.2, keep_grain=0.5), quality="fast")
+
+    after = profiles.overlay(base, "noise: {strength: 0.9}\noutput: {format: png}\n", "sub/scanmend.yaml")
+
+    assert after == dataclasses.replace(
+        base, noise=Noise(strength=0.9, keep_grain=0.5), output=Output(format="png")
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "{}", "scanmend: 1\n", "scanmend: 1\nnoise: {}\n"])
+@given(any_profile)
+def test_an_overlay_that_says_nothing_changes_nothing(text: str, profile: Profile) -> None:
+    assert profiles.overlay(profile, text, "x.yaml") == profile
+
+
+@given(any_profile, any_profile)
+def test_an_overlay_that_says_everything_is_that_profile(base: Profile, other: Profile) -> None:
+    unset = {"noise": {"model": "", "color": ""}}  # what to_dict leaves out
+    said = {**profiles.to_dict(other), "noise": unset["noise"] | profiles.to_dict(other)["noise"]}
+
+    assert profiles.overlay(base, json.dumps(said), "x.yaml") == other
+
+
+def test_an_overlay_unsets_with_an_empty_value() -> None:
+    base = Profile(noise=Noise(model="grain-fast", color=0.5))
+
+    assert profiles.overlay(base, "noise: {model: , color: }", "x.yaml").noise == Noise()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("noise:\n  strenght: 1\n", "a/scanmend.yaml, line 2: noise.strenght is not a setting; did you mean"),
+        ("noise: {strength: 7}", "line 1: noise.strength must be auto, off or a number from 0 to 1, not '7'"),
+        ("scanmend: 2", "this profile is for another version of Scanmend"),
+        ("name: x", "name is not a setting"),
+        ("[]", "a profile must be a group of settings"),
+    ],
+)
+def test_a_wrong_overlay_is_named_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        profiles.overlay(Profile(), text, "a/scanmend.yaml")
+
+    assert words in str(caught.value)
+
+
+def test_a_profile_is_a_key_and_cannot_be_changed() -> None:
+    profile = Profile(noise=Noise(strength=0.5))
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        profile.quality = "fast"  # type: ignore[misc]
+    assert {profile: 1}[Profile(noise=Noise(strength=0.5))] == 1
+
+
 # --- finding -----------------------------------------------------------------------------
 
 
@@ -410,9 +468,12 @@ def test_every_shipped_profile_is_documented(name: str) -> None:
 
 def test_the_examples_in_the_documentation_are_valid() -> None:
     blocks = DOCS.read_text(encoding="utf-8").split("```yaml\n")[1:]
-    examples = [profiles.parse(block.partition("```")[0], "gentle.yaml") for block in blocks]
+    texts = [block.partition("```")[0] for block in blocks]
+    whole = [profiles.parse(text, "gentle.yaml") for text in texts if "scanmend: 1" in text]
+    over = [profiles.overlay(Profile(), text, "x.yaml") for text in texts if "scanmend: 1" not in text]
 
-    assert examples[-1] == Profile(), "the last example spells out the defaults"
+    assert whole[-1] == Profile(), "the last example spells out the defaults"
+    assert [profile.noise.keep_grain for profile in over] == [0.3]
 
 
 def test_the_strength_in_colour_is_set_alone_and_unset_again() -> None:
