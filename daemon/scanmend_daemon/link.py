@@ -96,7 +96,8 @@ class EngineLink:
         if self._starting:
             return {"state": "starting", "device": "", "sentence": "the engine is being started"}
         if self._keeper is None:
-            return {"state": "down", "device": "", "sentence": self._sentence or "no engine is running"}
+            state = "down" if self._sentence else "idle"  # it is started when a scan comes
+            return {"state": state, "device": "", "sentence": self._sentence}
         return {"state": "ready", "device": str(self._health.get("device") or ""), "sentence": ""}
 
     def close(self) -> None:

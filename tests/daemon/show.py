@@ -137,8 +137,12 @@ class Show:
                 if arguments.get("folder") in {None, row["watch"]}:
                     row["state"] = "paused" if name == "pause" else "watching"
         elif name == "explain":
-            return {"file": arguments["file"], "state": "queued", "reason": "36 scans are before it",
-                    "profile": "prints", "target": "restored/scan_restored.tif"}  # fmt: skip
+            job = {"job": 1548, "state": "queued", "target": None, "sentence": "", "attempts": 2}
+            return {
+                "file": "scan0050.tif", "folder": INBOX, "state": "queued", "reason": "its turn comes",
+                "profile": "prints", "settings": ["prints"], "jobs": [job],
+                "output": f"{INBOX}-restored/scan0050_restored.tif",
+            }  # fmt: skip
         return {"sentence": f"{name}: done"}
 
     def preview(self, name: str) -> Path | None:

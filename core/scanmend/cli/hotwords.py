@@ -25,12 +25,8 @@ _EXPLAINED = {
     "folder": "hot folder",
     "state": "state",
     "reason": "why",
-    "rule": "rule",
     "profile": "profile",
-    "target": "result",
-    "job": "job",
-    "attempts": "tries",
-    "hint": "what to do",
+    "output": "result",
 }
 
 
@@ -55,23 +51,24 @@ def daemon(view: Row, page: str | None) -> Iterator[str]:
 
 
 def explanation(file: str, told: Row) -> Iterator[str]:
-    """Why a file is where it is."""
+    """Why a file is where it is, and what became of it so far."""
     yield file
-    if told.get("sentence"):
-        yield f"  {told['sentence']}"
     for key, label in _EXPLAINED.items():
-        if told.get(key) not in {None, ""}:
+        if told.get(key):
             yield f"  {label:<12} {told[key]}"
-    known = {*_EXPLAINED, "sentence", "file"}
-    for key, value in told.items():
-        if key not in known and value is not None and isinstance(value, (str, int, float)) and value != "":
-            yield f"  {key.replace('_', ' '):<12} {value}"
+    if told.get("settings"):
+        yield f"  {'settings':<12} {', '.join(map(str, told['settings']))}"
+    if told.get("trouble"):
+        yield f"  {'trouble':<12} {told['trouble']}"
+    for job in told.get("jobs", ()):
+        tries = f" after {job['attempts']} tries" if job["attempts"] > 1 else ""
+        outcome = job["target"] or job["sentence"] or ""
+        yield f"  job {job['job']:<8} {job['state']}{tries}{': ' if outcome else ''}{outcome}"
 
 
 def answer(told: Row) -> Iterator[str]:
     """What the daemon did, and what it found wrong."""
-    for problem in told.get("problems", ()):
-        yield f"{problem['file']}: {problem['sentence']}"
+    yield from map(str, told.get("problems", ()))
     yield str(told.get("sentence") or "done")
 
 

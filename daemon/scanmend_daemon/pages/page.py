@@ -254,10 +254,11 @@ def _waiting(view: Row, *, acting: bool) -> Markup | None:
 
 def _waiter(row: Row, view: Row, *, acting: bool) -> Markup:
     state = [_WAITING.get(row["state"], row["state"]), f": {row['reason']}" if row["reason"] else ""]
+    since = (", since ", _time(row["since"], view["now"])) if row["since"] else ()
     told = element(
         "div",
         _scan(row, view),
-        element("p", *state, ", since ", _time(row["since"], view["now"]), class_="quiet"),
+        element("p", *state, *since, class_="quiet"),
     )
     name = f"{row['folder']}/{row['file']}"
     button = None
@@ -334,7 +335,9 @@ def _footer(view: Row) -> Markup:
     )
 
 
-def _time(then: str, now: str) -> Markup:
+def _time(then: str | None, now: str) -> Markup | None:
+    if then is None:
+        return None
     return element("time", say.ago(then, now), datetime=then, title=say.local(then))
 
 
