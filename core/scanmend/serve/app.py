@@ -171,13 +171,15 @@ class _Desk:
         job = self._job(request)
         if job.wanted.pixels is None or job.folder is None:
             raise Refusal(409, UsageError("this job takes no pixels"))
+        if job.state != "waiting":
+            raise Refusal(409, UsageError("the pixels of this job have come already"))
         _check_length(request, job.wanted.pixels.bytes)
         part = job.folder / "arriving"
         try:
             file = part.open("xb", buffering=0)
         except FileExistsError:
             raise Refusal(
-                409, UsageError("the pixels of this job have come, or are coming, already")
+                409, UsageError("the pixels of this job are coming already")
             ) from None
         try:
             with file:

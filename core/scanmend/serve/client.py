@@ -23,7 +23,7 @@ import time
 try:
     import http.client as http
 except ImportError:  # Python 2.7
-    import httplib as http
+    http = __import__("httplib")
 
 __all__ = ["ENDS", "HEADER", "PROTOCOL", "Engine", "EngineFault", "Keeper", "default_address"]
 

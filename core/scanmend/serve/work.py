@@ -37,16 +37,17 @@ class Voice(Protocol):
 
 
 def warm_up(device: str, backend: str) -> None:
-    """Loads the networks of the default profile.
+    """Loads the networks of the default profile: of its quality, or such as there are.
 
     Raises:
         ScanmendError: there is no such device, or a network cannot be loaded.
     """
     engine = pipeline.shared_engine(device, backend)
     tier = profiles.load("gentle").quality
-    for card in cards.installed():
-        if card.repairs and card.tier == tier:
-            engine.network(card)
+    by_stage = {card.stage: card for card in cards.installed() if card.repairs}
+    by_stage |= {card.stage: card for card in cards.installed() if card.repairs and card.tier == tier}
+    for card in by_stage.values():
+        engine.network(card)
 
 
 def facts(device: str, backend: str) -> dict[str, Any]:
