@@ -45,7 +45,7 @@ CREATE TABLE jobs (
     starts INTEGER NOT NULL DEFAULT 0,
     part BLOB,
     target BLOB,
-    target_key TEXT,
+    target_key BLOB,
     out_sha256 TEXT,
     report TEXT,
     archived BLOB,
@@ -75,7 +75,7 @@ CREATE TABLE sources (
     PRIMARY KEY (folder, relpath)
 ) WITHOUT ROWID;
 CREATE INDEX sources_again ON sources (folder) WHERE again = 1;
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE settings (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -380,13 +380,13 @@ class Ledger:
     def holders(self, key: str, but: int) -> list[Job]:
         """Jobs, other than one, whose result has or will have a name with this key."""
         marks = ",".join("?" * len(_TAKING))
-        values = (key, but, *(s.value for s in _TAKING))
+        values = (os.fsencode(key), but, *(s.value for s in _TAKING))
         return list(self._jobs(f"target_key = ? AND id <> ? AND state IN ({marks})", values))
 
     def results_at(self, target: str) -> list[Job]:
         """Jobs whose result has, or will have, exactly this path."""
         marks = ",".join("?" * len(_TAKING))
-        values = (name_key(target), os.fsencode(target), *(s.value for s in _TAKING))
+        values = (os.fsencode(name_key(target)), os.fsencode(target), *(s.value for s in _TAKING))
         return list(self._jobs(f"target_key = ? AND target = ? AND state IN ({marks})", values))
 
     def count(self) -> dict[str, dict[str, int]]:
@@ -468,7 +468,7 @@ class Ledger:
             state=State.RENDERED,
             part=os.fsencode(part),
             target=os.fsencode(target),
-            target_key=key,
+            target_key=os.fsencode(key),
             out_sha256=out_sha256,
             report=json.dumps(report),
             megapixels=float(report.get("megapixels", 0)),
@@ -503,6 +503,9 @@ class Ledger:
             values["state"] = state.value
         if isinstance(note := values.get("note"), str):
             values["note"] = os.fsencode(note)
+        for key in ("sentence", "hint"):
+            if isinstance(values.get(key), str):  # what others said may hold a name that is no text
+                values[key] = values[key].encode("utf-8", "backslashreplace").decode()
         values["updated"] = time.time()
         words = ", ".join([*(f"{key} = ?" for key in values), *([plus] if plus else [])])
         self._db.execute(f"UPDATE jobs SET {words} WHERE id = ?", (*values.values(), number))  # noqa: S608
@@ -512,16 +515,16 @@ class Ledger:
     def setting(self, key: str) -> str | None:
         """A small fact that outlives a restart, such as a folder that a person paused."""
         with self._lock:
-            row = self._db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute("SELECT value FROM settings WHERE key = ?", (os.fsencode(key),)).fetchone()
         return None if row is None else str(row[0])
 
     def set_setting(self, key: str, value: str | None) -> None:
         """Keeps a small fact; None drops it."""
         with self._commit():
             if value is None:
-                self._db.execute("DELETE FROM settings WHERE key = ?", (key,))
+                self._db.execute("DELETE FROM settings WHERE key = ?", (os.fsencode(key),))
             else:
-                self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+                self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (os.fsencode(key), value))
 
 
 def _job(row: sqlite3.Row) -> Job:

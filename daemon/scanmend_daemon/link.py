@@ -87,10 +87,6 @@ class EngineLink:
             words += ["--memory", str(engine.memory)]
         return words
 
-    def slots(self) -> int:
-        """How many jobs the engine works on at once."""
-        return int(self._health.get("jobs") or 1)
-
     def state(self) -> dict[str, str]:
         """The snapshot's "engine"."""
         if self._starting:
