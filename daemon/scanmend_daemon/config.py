@@ -81,15 +81,18 @@ def _settle(value: object) -> object:
     return value
 
 
-_PRESET_WORDS = ", ".join(f"{name} ({duration_text(length)})" for name, length in PRESETS.items())
-SettleOrText = Annotated[
-    Settle,
-    BeforeValidator(_settle, json_schema_input_type=str | float | Settle),
-    Field(
-        title="a duration from 0.1s to 1h, "
-        f"a preset ({_PRESET_WORDS}) or a group of quiet, zero_tail and give_up"
-    ),
-]
+class _OrText:
+    """Says in the schema that a duration or a preset may stand for the group."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        presets = ", ".join(f"{name} ({duration_text(length)})" for name, length in PRESETS.items())
+        allowed = (
+            f"a duration from 0.1s to 1h, a preset ({presets}) or a group of quiet, zero_tail and give_up"
+        )
+        return {"title": allowed, "anyOf": [{"type": "string"}, {"type": "number"}, handler(core)]}
+
+
+SettleOrText = Annotated[Settle, BeforeValidator(_settle), _OrText()]
 
 
 @dataclass(frozen=True, config=_SETTINGS)

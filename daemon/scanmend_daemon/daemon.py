@@ -39,7 +39,7 @@ from scanmend_daemon.resolve import Profiles
 from scanmend_daemon.trouble import Trouble, Where
 from scanmend_daemon.web import Server
 from scanmend_daemon.words import duration, shown
-from scanmend_daemon.work import Work
+from scanmend_daemon.work import MOST_ATTEMPTS, Work
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -430,15 +430,17 @@ class Daemon:
             self.wake.set()
 
     def _after_fault(self, job: Job, error: Exception) -> None:
-        """A fault of our own counts as a failed attempt, so that it cannot go on for ever."""
+        """A fault of our own is a failed attempt as well, so that it cannot go on for ever."""
         with contextlib.suppress(sqlite3.Error, OSError):
             now = self.ledger.job(job.id) or job
-            if now.state == State.RUNNING:
-                self.ledger.blame(now, "ScanmendError", _in_words(error), "report this, with the log")
+            if now.state == State.PUBLISHED:  # its result stands; only the original is still to be moved
                 self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
-            elif now.state in (State.RENDERED, State.PUBLISHED):
-                self._pause(Trouble(Where.OUTPUT, _in_words(error)), job.folder)
-                self._deliveries.add(job.id)
+            elif now.attempts + 1 >= MOST_ATTEMPTS:
+                hint = "this is a fault of Scanmend: report it, with the log"
+                self._tell(self.delivery.set_aside(now, self.hot[job.folder].folder, *_fault(error), hint))
+            elif now.state in (State.RUNNING, State.RENDERED):
+                self.ledger.blame(now, *_fault(error), "report this, with the log")
+                self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
 
     def _pick(self) -> Job | None:
         """The next job to work on: what is nearly done first, then by lane and by the folders' shares."""
@@ -493,7 +495,9 @@ class Daemon:
             if when <= now:
                 del self._retry_at[number]
                 job = self.ledger.job(number)
-                if job is not None and job.state == State.WAITING:
+                if job is not None and job.state == State.PUBLISHED:
+                    self._deliver(job.id)
+                elif job is not None and job.state == State.WAITING:
                     self.ledger.requeue(job, lane=BACKLOG)
                     with self._more:
                         self._more.notify()
@@ -614,6 +618,10 @@ def _own_places(config: Config) -> frozenset[tuple[int, int]]:
                     there = os.stat(place)
                     found.add((there.st_dev, there.st_ino))
     return frozenset(found)
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    return "ScanmendError", _in_words(error)
 
 
 def _in_words(error: Exception) -> str:

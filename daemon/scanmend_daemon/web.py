@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PAGES = Path(__file__).parent / "pages"
 _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_NEAR = 10  # ports that are tried, from the wanted one on
 _PREVIEW_AGE = 86_400  # seconds: a job's previews never change
 
 
@@ -176,7 +177,7 @@ class Server:
 
     Attributes:
         address: the page's address without the token, once started; None where there is no page.
-        remark: why there is no page although one was wanted; empty where all is well.
+        remark: why the page is elsewhere than it should be, or nowhere; empty where all is well.
     """
 
     def __init__(
@@ -207,19 +208,14 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
-        """Listens; a page whose port is taken is done without, as `remark` then says.
+        """Listens; a page whose port is taken gets the next one, or is done without, as `remark` says.
 
         Raises:
             UsageError: the control socket cannot be made.
         """
         self._ears = [sockets.listen_here(self._path)]
         if self._http:
-            try:
-                self._ears.append(sockets.listen_on(*self._http))
-            except UsageError as error:  # restoring goes on without a page, and says so
-                self.remark = str(error)
-            else:
-                self.address = _url(self._ears[-1])
+            self._open_page(*self._http)
         self._thread.start()
 
     def alive(self) -> bool:
@@ -234,6 +230,20 @@ class Server:
         for ear in self._ears:
             ear.close()
         self._path.unlink(missing_ok=True)
+
+    def _open_page(self, host: str, port: int) -> None:
+        first: UsageError | None = None
+        for near in range(port, min(port + _NEAR, 65_536)) if port else (0,):
+            try:
+                ear = sockets.listen_on(host, near)
+            except UsageError as error:  # noqa: PERF203 - a second daemon often has the first one's port
+                first = first or error
+            else:
+                self._ears.append(ear)
+                self.address = _url(ear)
+                self.remark = f"the status page is at {self.address}: port {port} is taken" if first else ""
+                return
+        self.remark = str(first)  # restoring goes on without a page
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=self._ears))

@@ -335,9 +335,7 @@ def _footer(view: Row) -> Markup:
     )
 
 
-def _time(then: str | None, now: str) -> Markup | None:
-    if then is None:
-        return None
+def _time(then: str, now: str) -> Markup:
     return element("time", say.ago(then, now), datetime=then, title=say.local(then))
 
 
