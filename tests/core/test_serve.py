@@ -75,7 +75,8 @@ def test_events_tell_of_queue_tiles_and_the_end(server: Server, tmp_path: Path) 
     assert waiting == {"state": "queued", "position": 1}
     running = [event for event in events if event["state"] == "running"]
     assert running[-1] | {"eta_s": 0} == {
-        "state": "running", "stage": "restore", "page": 1, "pages": 1, "done": 0.04, "total": 0.04, "eta_s": 0,
+        "state": "running", "stage": "restore", "page": 1, "pages": 1, "done": 0.04, "total": 0.04,
+        "eta_s": 0,
     }  # fmt: skip
     assert [event["state"] for event in events].index("done") == len(events) - 1
     assert server.end(first)["state"] == "done"

@@ -13,10 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from scanmend.serve.client import EngineFault
 
-from .serving import WAIT, Server, alive, launch, scan_file, serving, until
+from .serving import WAIT, Server, alive, launch, noisy, scan_file, serving, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 
@@ -42,9 +44,7 @@ def still_works(server: Server, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_a_killed_worker_fails_its_job_alone_and_a_new_one_takes_the_next(
-    tmp_path: Path, number: int
-) -> None:
+def test_a_killed_worker_fails_its_job_alone_and_a_new_one_takes_over(tmp_path: Path, number: int) -> None:
     with serving() as server:
         job = at_work(server, scan_file(tmp_path / "a.png", 1600), tmp_path / "part")
         waiting = server.restore(scan_file(tmp_path / "b.png", 64), tmp_path / "b.part")
@@ -91,14 +91,16 @@ def test_a_worker_that_stands_still_is_ended_after_its_time(tmp_path: Path) -> N
 
 
 def test_a_slow_worker_that_gets_on_is_left_alone(tmp_path: Path) -> None:
-    with serving("--patience", "1") as server:
+    pages = np.stack([noisy(256, 256)] * 16)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="rgb", metadata=None)
+    patience, for_its_size = 2.0, 2 * pages[..., 0].size / 1e6
+    with serving("--patience", str(patience)) as server:
         assert still_works(server, tmp_path)
-        job = at_work(server, scan_file(tmp_path / "a.png", 1000), tmp_path / "part")
 
-        end = server.end(job)
+        end = server.end(server.restore(tmp_path / "a.tif", tmp_path / "part"))
 
-        assert end["state"] == "done"
-        assert end["report"]["seconds"] > 1
+    assert end["state"] == "done"
+    assert end["report"]["seconds"] > patience + for_its_size
 
 
 def test_a_worker_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
