@@ -27,7 +27,9 @@ class ReadError(OSError):
     """The source of a copy cannot be read; other errors of a copy speak about its target."""
 
 
-def copy_hashed(source: int, target: Path, *, stop: Callable[[], bool] = lambda: False) -> str:
+def copy_hashed(
+    source: int, target: Path, *, mode: int = 0o666, stop: Callable[[], bool] = lambda: False
+) -> str:
     """Copies an open file to a new one, syncs it, and gives the SHA-256 of what was written.
 
     Raises:
@@ -37,7 +39,7 @@ def copy_hashed(source: int, target: Path, *, stop: Callable[[], bool] = lambda:
         OSError: the target cannot be written, and is removed.
     """
     digest = hashlib.sha256()
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
     try:
         try:
             for piece in _pieces(source, stop):

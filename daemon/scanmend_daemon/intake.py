@@ -188,7 +188,7 @@ class Intake:
 
     def _copied(self, handle: int, arrival: _Arrival) -> str:
         try:
-            return disk.copy_hashed(handle, arrival.incoming, stop=self.stop)
+            return disk.copy_hashed(handle, arrival.incoming, mode=0o600, stop=self.stop)
         except disk.ReadError as error:
             sentence = f"{shown(arrival.relpath)} cannot be read: {error.strerror}"
             raise Trouble(Where.FOLDER, sentence) from error
