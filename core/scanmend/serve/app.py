@@ -178,9 +178,7 @@ class _Desk:
         try:
             file = part.open("xb", buffering=0)
         except FileExistsError:
-            raise Refusal(
-                409, UsageError("the pixels of this job are coming already")
-            ) from None
+            raise Refusal(409, UsageError("the pixels of this job are coming already")) from None
         try:
             with file:
                 await _pour(request, file.fileno(), job.wanted.pixels.bytes)

@@ -18,6 +18,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 try:
@@ -109,6 +110,9 @@ class Engine(object):
         if not self._is_tcp():
             words += ["--socket", self.address]
         process = _spawn(words, log)
+        waiting = threading.Thread(target=process.wait)  # no zombie, whenever it ends
+        waiting.daemon = True
+        waiting.start()
         deadline = _now() + wait
         while True:
             try:
@@ -123,6 +127,7 @@ class Engine(object):
                         "start it by hand to see why: " + " ".join(words),
                     )
                 if _now() > deadline:
+                    process.terminate()
                     raise EngineFault("the engine was started and does not answer", fault.sentence)
                 time.sleep(0.02)  # its first sign of life is the socket itself
             else:
@@ -267,7 +272,7 @@ class Engine(object):
 
     def _line(self, answer):
         try:
-            return answer.readline()
+            return answer.readline() if hasattr(answer, "readline") else _line_by_bytes(answer)
         except _BROKEN + (ValueError,) as error:
             raise EngineFault("the engine went away while it was at work: %s" % error)
 
@@ -403,6 +408,17 @@ def _socket_of(answer):
     file = answer.fp
     raw = getattr(file, "raw", None)
     return raw._sock if raw is not None else file._sock  # noqa: SLF001 - there is no public way
+
+
+def _line_by_bytes(answer):
+    """Python 2.7's answers have only read, which waits for as much as it is asked for."""
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = answer.read(1)
+        if not piece:
+            break
+        line += piece
+    return line
 
 
 def _error_in(text):
