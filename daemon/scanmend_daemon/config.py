@@ -85,11 +85,14 @@ class _OrText:
     """Says in the schema that a duration or a preset may stand for the group."""
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        group: dict[str, Any] = handler(core)
+        if "anyOf" in group:  # pydantic 2.10 asks twice
+            return group
         presets = ", ".join(f"{name} ({duration_text(length)})" for name, length in PRESETS.items())
         allowed = (
             f"a duration from 0.1s to 1h, a preset ({presets}) or a group of quiet, zero_tail and give_up"
         )
-        return {"title": allowed, "anyOf": [{"type": "string"}, {"type": "number"}, handler(core)]}
+        return {"title": allowed, "anyOf": [{"type": "string"}, {"type": "number"}, group]}
 
 
 SettleOrText = Annotated[Settle, BeforeValidator(_settle), _OrText()]

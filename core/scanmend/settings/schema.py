@@ -53,6 +53,8 @@ def inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
     """The schema with each group in its place: ours are trees, and reading needs no second table."""
     if isinstance(part, list):
         return [inlined(item, definitions) for item in part]
+    if isinstance(part, float) and part.is_integer():
+        return int(part)  # as pydantic 2.11 and later write it
     if not isinstance(part, dict):
         return part
     part = dict(part)
