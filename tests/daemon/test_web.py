@@ -307,7 +307,7 @@ def test_a_refusal_arrives_as_the_exception_that_it_was(server: web.Server, tmp_
         daemon.act("retry", {"job": 7})
 
 
-def test_a_taken_port_costs_the_page_and_nothing_else(
+def test_a_second_daemon_gets_the_next_port_and_says_so(
     server: web.Server, view: show.Show, tmp_path: Path
 ) -> None:
     second = web.Server(view, ("127.0.0.1", port_of(server)), tmp_path / "second.sock")
@@ -320,9 +320,22 @@ def test_a_taken_port_costs_the_page_and_nothing_else(
     connection.close()
     second.stop()
 
-    assert told == {"page": None}
-    assert second.address is None
-    assert "in use" in second.remark
+    assert second.address != server.address
+    assert told == {"page": f"{second.address}/?token={view.token}"}
+    assert f"port {port_of(server)} is taken" in second.remark
+
+
+def test_an_address_that_is_not_this_machines_costs_the_page_and_nothing_else(
+    view: show.Show, tmp_path: Path
+) -> None:
+    server = web.Server(view, ("192.0.2.1", 8765), tmp_path / "s.sock")
+    server.start()
+    (daemon,) = asking.found(tmp_path) if (tmp_path / "s.sock").rename(tmp_path / "control.sock") else ()
+    server.stop()
+
+    assert (server.address, daemon.page) == (None, None)
+    assert "192.0.2.1:8765" in server.remark
+    assert "http: off" in server.remark
 
 
 def test_stopping_ends_the_thread_and_takes_the_socket_away(view: show.Show, tmp_path: Path) -> None:

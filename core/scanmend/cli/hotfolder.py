@@ -98,7 +98,9 @@ def _tell(action: str, wanted: Sequence[tuple[Daemon, Mapping[str, Any]]], *, js
 
 
 def _found(state: Path | None) -> list[Daemon]:
+    """Whom to tell: the daemons that run; where none does, all that ever ran."""
     daemons = asking.found(state)
+    daemons = [daemon for daemon in daemons if daemon.running] or daemons
     if not daemons:
         raise UsageError("no hot folder has been watched yet", hint=_START)
     return daemons

@@ -83,7 +83,7 @@ def _work(view: Row) -> Iterator[str]:
         speed = f" at {rate['megapixels_per_s']:.1f} MP/s" if rate["megapixels_per_s"] else ""
         yield f"  queue        {rate['queue']}{left}{speed}"
     for job in view["current"]:
-        share = f" {100 * job['done'] // job['total']} %" if job["total"] else ""
+        share = f" {job['done'] / job['total']:.0%}".replace("%", " %") if job["total"] else ""
         left = f", {words.duration(job['eta_s'])} left" if job["eta_s"] is not None else ""
         yield f"  now          {job['file']}: {job['stage']}{share}{left}"
 

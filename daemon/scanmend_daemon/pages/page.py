@@ -137,7 +137,7 @@ def _current(view: Row) -> Markup:
 
 def _running(job: Row, view: Row) -> Markup:
     left = f"about {say.roughly(job['eta_s'])} left" if job["eta_s"] is not None else ""
-    share = f"{100 * job['done'] // job['total']} %" if job["total"] else ""
+    share = f"{job['done'] / job['total']:.0%}".replace("%", " %") if job["total"] else ""
     told = ", ".join(part for part in (job["stage"], share, left) if part)
     known = {"value": job["done"], "max": job["total"]} if job["total"] else {}
     return element(
