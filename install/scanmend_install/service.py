@@ -84,7 +84,13 @@ class Manager(Protocol):
 
 
 def text(service: Service, platform: str = sys.platform) -> bytes:
-    """The file that the service manager reads: a systemd unit, a launchd list or a Windows task."""
+    """The file that the service manager reads: a systemd unit, a launchd list or a Windows task.
+
+    Raises:
+        UsageError: a path cannot stand in such a file, or this system's manager is not known.
+    """
+    for path in (service.config, *service.folders):
+        _refuse_odd(str(path))
     return _manager(platform).text(service, MARK)
 
 
@@ -158,6 +164,12 @@ def _need(program: str) -> None:
             f"{program} is not on this system, so nothing can be installed",
             hint="scanmend service show prints what would be written",
         )
+
+
+def _refuse_odd(path: str) -> None:
+    """A line break could forge a setting, and bytes that are no text no service manager takes."""
+    if not path.isprintable():
+        raise UsageError(f"{path!r} cannot stand in a service's file", hint="rename the folder")
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -112,7 +112,7 @@ def text(service: Service, mark: str) -> bytes:
     if not service.system:
         head = head.replace("After=default.target\n", "")
     machine = _machine(service) if service.system else ""
-    return (head + _ANYONE + machine + _TAIL.format(wanted=wanted)).encode("utf-8", "surrogateescape")
+    return (head + _ANYONE + machine + _TAIL.format(wanted=wanted)).encode()
 
 
 def place(service: Service) -> Path:
@@ -189,7 +189,7 @@ def _argument(word: str) -> str:
 
 def _quoted(word: str) -> str:
     """A word in quotes, as systemd.syntax(7) and its specifiers want it."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
 
 
