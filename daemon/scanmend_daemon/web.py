@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -17,7 +18,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from scanmend_daemon import asked, guard, sockets
-from scanmend_daemon.metrics import Metrics
 from scanmend_daemon.pages import page
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ class _Desk:
     def __init__(self, view: View, address: Callable[[], str | None]) -> None:
         self._view = view
         self._address = address
-        self._metrics = Metrics(view.snapshot)
 
     def page(self, request: Request) -> Response:
         given = request.query_params.get("token")
@@ -95,7 +94,9 @@ class _Desk:
         return _plain(sentence or "ok", 200 if well else 503)
 
     def metrics(self, request: Request) -> Response:
-        text, content_type = self._metrics.text(request.headers.get("accept", ""))
+        from scanmend_daemon.metrics import Metrics  # noqa: PLC0415 - memory that only who asks pays for
+
+        text, content_type = Metrics(self._view.snapshot).text(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 
     def file(self, request: Request) -> Response:
@@ -166,6 +167,28 @@ def _json(values: Any, code: int = 200) -> Response:
     return Response(json.dumps(values), code, media_type="application/json")
 
 
+class _Patient(uvicorn.Server):
+    """Uvicorn's server wakes ten times a second to see whether it should end; this one is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # which also sets the Date of answers
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 1)
+
+    def end(self) -> None:
+        """From any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._ending.set)
+
+
 class Server:
     """The web server, in a thread of its own.
 
@@ -204,7 +227,7 @@ class Server:
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=asked.LARGEST_BODY,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Patient(config)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
@@ -224,7 +247,7 @@ class Server:
 
     def stop(self) -> None:
         """Ends within a few seconds; what is being asked for is answered first."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         for ear in self._ears:
