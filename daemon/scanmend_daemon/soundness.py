@@ -22,6 +22,9 @@ from scanmend_daemon import mounts
 from scanmend_daemon.words import shown
 
 if TYPE_CHECKING:
+    import grp
+    import pwd
+
     from scanmend_daemon.config import Config, Folder
 
 _WRITTEN = ("output", "failed", "originals")
@@ -86,7 +89,7 @@ def _refuse_writable_by_others(path: Path) -> None:
     except OSError as error:
         raise ProfileError(f"{shown(path)} cannot be read: {error.strerror}") from error
     loose = info.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
-    if not loose or (loose == stat.S_IWGRP and _is_own_group(info)):
+    if not loose or (loose == stat.S_IWGRP and _is_one_persons(info.st_uid, info.st_gid)):
         return
     who = "everybody" if loose & stat.S_IWOTH else "its group"
     raise ProfileError(
@@ -95,17 +98,21 @@ def _refuse_writable_by_others(path: Path) -> None:
     )
 
 
-def _is_own_group(info: os.stat_result) -> bool:
-    """Whether the group is one person's own, as Debian and Ubuntu make it, with a umask of 002."""
+def _is_one_persons(uid: int, gid: int) -> bool:
+    """Whether the group is the owner's alone, as Debian and Ubuntu make it, with a umask of 002."""
     import grp  # noqa: PLC0415 - Unix only
     import pwd  # noqa: PLC0415
 
     try:
-        owner, group = pwd.getpwuid(info.st_uid), grp.getgrgid(info.st_gid)
+        owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:
         return False
-    members = set(group.gr_mem) - {owner.pw_name}
-    return info.st_uid != 0 and group.gr_name == owner.pw_name and owner.pw_gid == info.st_gid and not members
+    return uid != 0 and _is_alone(owner, group)
+
+
+def _is_alone(owner: pwd.struct_passwd, group: grp.struct_group) -> bool:
+    others = set(group.gr_mem) - {owner.pw_name}
+    return group.gr_name == owner.pw_name and group.gr_gid == owner.pw_gid and not others
 
 
 def _refuse_twice(watched: list[_Place], where: str) -> None:

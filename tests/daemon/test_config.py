@@ -17,7 +17,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scanmend.errors import ProfileError
-from scanmend_daemon import config
+from scanmend_daemon import config, soundness
 from scanmend_daemon.config import Config, Folder
 from scanmend_daemon.quantities import bytes_of, duration_text, seconds_of, size_text
 
@@ -274,6 +274,12 @@ def test_an_error_names_file_line_key_and_what_would_do(text: str, words: str) -
             "folders[0].settle.quiet must be a duration from 0.1s to 1h, such as 90s, not '0'",
         ),
         ("settle: [1]", "folders[0].settle must be a duration"),
+        ("settle: 61m", "folders[0].settle must be a duration from 0.1s to 1h, a preset"),
+        (
+            "settle: {give_up: 31d}",
+            "settle.give_up must be a duration from 1s to 30d, such as 90s, not '31d'",
+        ),
+        ("limits: {min_free: 2000TiB}", "limits.min_free must be a size from 0 to 1PiB"),
         ("rescan: 0.1", "folders[0].rescan must be a duration from 1s to 1d, such as 90s, not '0.1'"),
         ("limits: {max_bytes: many}", "folders[0].limits.max_bytes must be a size from 1 to 1PiB"),
         ("limits: {max_pages: 2.5}", "max_pages must be a whole number from 1 to 100000, not '2.5'"),
@@ -480,6 +486,28 @@ def test_a_configuration_that_a_group_may_write_is_refused_unless_the_group_is_o
         config.check(config.load(path))
         os.chown(path, alone.pw_uid, 0)
         assert "can be written by its group" in check_error(path)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "gid", "members", "alone"),
+    [
+        ("ann", 1000, [], True),
+        ("ann", 1000, ["ann"], True),
+        ("ann", 1000, ["ann", "bob"], False),
+        ("ann", 1001, [], False),
+        ("users", 1000, [], False),
+    ],
+)
+def test_a_group_is_one_persons_where_name_number_and_members_say_so(
+    name: str, gid: int, members: list[str], *, alone: bool
+) -> None:
+    import grp  # noqa: PLC0415 - Unix only
+    import pwd  # noqa: PLC0415
+
+    owner = pwd.struct_passwd(("ann", "x", 1000, 1000, "Ann", "/home/ann", "/bin/sh"))
+
+    assert soundness._is_alone(owner, grp.struct_group((name, "x", gid, members))) == alone
 
 
 def _has_own_group(name: str, gid: int) -> bool:
