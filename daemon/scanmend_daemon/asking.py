@@ -109,9 +109,11 @@ def _ask(
     state: Path, method: str, path: str, values: Mapping[str, Any] | None, *, timeout: float | None
 ) -> dict[str, Any]:
     body = None if values is None else json.dumps(values)  # ASCII: also names that are no text
-    connection = _Connection(state / CONTROL, timeout)
+    connection, headers = _door(state, timeout)
     try:
-        connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+        connection.request(
+            method, path, body, headers | ({"content-type": "application/json"} if body else {})
+        )
         answer = connection.getresponse()
         told, code = json.loads(answer.read(_LARGEST)), answer.status
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as cause:
@@ -128,6 +130,19 @@ def _ask(
     return dict(told)
 
 
+def _door(state: Path, timeout: float | None) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+    """The way to the daemon, and what has to be shown there."""
+    if sockets.UNIX:
+        return _Connection(state / CONTROL, timeout), {}
+    try:
+        key = json.loads((state / CONTROL).with_suffix(".json").read_bytes())
+    except (OSError, ValueError) as cause:
+        raise _Nobody from cause
+    return http.client.HTTPConnection("127.0.0.1", key["port"], timeout=timeout), {
+        "scanmend-token": key["token"]
+    }
+
+
 def _error_of(told: Mapping[str, Any]) -> ScanmendError:
     """The daemon's error as the exception that it was."""
     kind = getattr(errors, str(told.get("class")), ScanmendError)
@@ -138,5 +153,5 @@ def _error_of(told: Mapping[str, Any]) -> ScanmendError:
 
 def in_full(path: str) -> str:
     """A path from the root on; links on the way are followed, but the last name may be one itself."""
-    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - resolve would follow it
+    folder, name = os.path.split(os.path.abspath(path))
     return str(Path(os.path.realpath(folder), name))

@@ -14,6 +14,8 @@ from scanmend.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNIX = hasattr(socket, "AF_UNIX")
+"""Whether this Python has Unix sockets; that of Windows has not."""
 _LONGEST = 100  # bytes of a path: 104 of macOS and 108 of Linux, less the end
 _FOLDERS = Path("/proc/self/fd")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -115,8 +116,8 @@ class _Desk:
         return Response(picture, media_type="image/jpeg", headers=kept)
 
     def tell_address(self, request: Request) -> Response:
-        if not guard.is_owner(request.scope):
-            return _plain("only the control socket tells that", 403)
+        if not guard.may_act(request, self._view.token):
+            return _plain("only the owner is told that", 403)
         address = self._address()
         return _json({"page": f"{address}/?token={self._view.token}" if address else None})
 
@@ -208,6 +209,7 @@ class Server:
     ) -> None:
         self.address: str | None = None
         self.remark = ""
+        self._view = view
         self._http = http
         self._path = socket
         self._ears: list[sock.socket] = []
@@ -236,7 +238,7 @@ class Server:
         Raises:
             UsageError: the control socket cannot be made.
         """
-        self._ears = [sockets.listen_here(self._path)]
+        self._ears = [sockets.listen_here(self._path) if sockets.UNIX else self._side_door()]
         if self._http:
             self._open_page(*self._http)
         self._thread.start()
@@ -252,7 +254,18 @@ class Server:
             self._thread.join(timeout=5)
         for ear in self._ears:
             ear.close()
-        self._path.unlink(missing_ok=True)
+        for left in (self._path, self._path.with_suffix(".json")):
+            left.unlink(missing_ok=True)
+
+    def _side_door(self) -> sock.socket:
+        """Where there are no Unix sockets: a port, and the key to it in a file that only the owner reads."""
+        ear = sockets.listen_on("127.0.0.1", 0)
+        key = json.dumps({"port": ear.getsockname()[1], "token": self._view.token})
+        place = self._path.with_suffix(".json")
+        place.unlink(missing_ok=True)
+        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key)
+        return ear
 
     def _open_page(self, host: str, port: int) -> None:
         first: UsageError | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from scanmend.errors import UsageError
-from scanmend_daemon import asking, guard, web
+from scanmend_daemon import asking, guard, sockets, web
 
 from tests.daemon import show
 
@@ -288,6 +288,23 @@ def test_only_the_control_socket_tells_the_token(ask: Callable[..., Answer], vie
 
     assert answer.code == 403
     assert view.token not in answer.text
+
+
+def test_without_unix_sockets_the_owner_has_a_key(
+    view: show.Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "UNIX", False)
+    server = web.Server(view, None, tmp_path / "control.sock")
+    server.start()
+    key = tmp_path / "control.json"
+    mode = stat.S_IMODE(key.stat().st_mode)
+    (daemon,) = asking.found(tmp_path)
+    told = daemon.act("pause", {})
+    server.stop()
+
+    assert mode == 0o600
+    assert told == {"sentence": "pause: done"}
+    assert not key.exists()
 
 
 def test_a_name_that_is_no_text_reaches_the_daemon_as_it_is(
