@@ -176,7 +176,9 @@ class Delivery:
         Raises:
             OSError: the disk or the share does not answer; the job stays published.
         """
-        if folder.originals is not None:
+        if folder.originals is None:
+            self._put_back(job, folder)  # it was on its way when the configuration changed
+        else:
             try:
                 self._archive(job, folder, folder.originals)
             except OSError as error:
@@ -184,8 +186,9 @@ class Delivery:
                     raise
                 self._put_back(job, folder)
                 self.say(f"{shown(job.relpath)}: the original stays where it is: {error.strerror}")
-        self._withdraw_note(job, folder)
-        self.ledger.done(job, sentence)
+        self._withdraw_notes(job, folder)
+        moved = folder.originals is not None and not os.path.lexists(Path(job.folder) / job.relpath)
+        self.ledger.done(job, sentence, moved=moved)
         self.release(job)
         return self._again(job)
 
@@ -202,49 +205,63 @@ class Delivery:
 
     def _archive(self, job: Job, folder: Folder, archive: Path) -> None:
         source, moving = Path(job.folder) / job.relpath, self.moving(job)
-        if job.archived is None:
-            target = self._archive_name(job, archive)
-            if disk.hash_of(target) == job.sha256 and not os.path.lexists(source):
-                return  # moved there by an earlier job of the same content
-            disk.make_folders(target.parent)
-            self.ledger.archiving(job, str(target))
-            job = self._again(job)
-        target = Path(job.archived or "")
+        for _ in range(_MOST_NAMES):
+            target, there = self._archive_name(job, archive)
+            if there and not os.path.lexists(source) and not os.path.lexists(moving):
+                return None
+            if job.archived != str(target):
+                disk.make_folders(target.parent)
+                self.ledger.archiving(job, str(target))
+                job = self._again(job)
+            self._take_away(job, folder, source, moving)
+            # Another job may take the name between our look and our move: then there is a next name.
+            with contextlib.suppress(TargetExists):
+                return self._keep(job, folder, target, there=there)
+        raise OSError(errno.EEXIST, "too many originals of this name", str(archive))
+
+    def _archive_name(self, job: Job, archive: Path) -> tuple[Path, bool]:
+        """Where the original goes, and whether this very content lies there already."""
+        noted = [job.archived] if job.archived else self.ledger.archived(job)
+        for path in map(Path, noted):
+            if disk.hash_of(path) == job.sha256:
+                return path, True
+        if job.archived and not os.path.lexists(job.archived):
+            return Path(job.archived), False
+        head, tail = os.path.splitext(job.relpath)
+        for number in range(1, _MOST_NAMES):
+            below, base = os.path.split(job.relpath if number == 1 else f"{head}-{number}{tail}")
+            target = archive / below / naming.fitted(base)
+            if not os.path.lexists(target):
+                return target, False
+        raise OSError(errno.EEXIST, "too many originals of this name", str(archive))
+
+    def _take_away(self, job: Job, folder: Folder, source: Path, moving: Path) -> None:
+        """Hides the original, so that nobody else can change what we are about to keep."""
         if not os.path.lexists(moving) and disk.signature_of(source) == job.signature:
-            source.rename(moving)  # from here on nobody else can change what we are about to keep
+            source.rename(moving)
             sync_folder(moving.parent)
             if disk.signature_of(moving) != job.signature:
                 self._put_back(job, folder)  # it was exchanged in that very moment
-        if os.path.lexists(moving):
-            # After a power cut some file systems show a file under both names; a rename of two links to
-            # one file does nothing and calls it success.
-            if os.path.lexists(source) and source.samefile(moving):
-                disk.remove(source)
-            self._keep(moving, target, job)
-        elif disk.hash_of(target) != job.sha256:
+        # After a power cut some file systems show a file under both names; a rename of two links to
+        # one file does nothing and calls it success.
+        if os.path.lexists(moving) and os.path.lexists(source) and source.samefile(moving):
+            disk.remove(source)
+
+    def _keep(self, job: Job, folder: Folder, target: Path, *, there: bool) -> None:
+        moving, spooled = self.moving(job), self.spool / job.sha256
+        if not os.path.lexists(moving):
             # The scan was changed or taken away meanwhile; what was restored is kept all the same.
-            self._keep_copy(self.spool / job.sha256, target, job)
-
-    def _archive_name(self, job: Job, archive: Path) -> Path:
-        head, tail = os.path.splitext(job.relpath)
-        names = (job.relpath if number == 1 else f"{head}-{number}{tail}" for number in range(1, _MOST_NAMES))
-        for name in names:
-            folder, base = os.path.split(name)
-            target = archive / folder / naming.fitted(base)
-            if not os.path.lexists(target) or disk.hash_of(target) == job.sha256:
-                return target
-        raise PublishError(f"{shown(archive)} is full of scans named {shown(job.relpath)}")
-
-    def _keep(self, moving: Path, target: Path, job: Job) -> None:
-        if os.path.lexists(target):
-            if disk.hash_of(target) != job.sha256:
-                raise OSError(errno.EEXIST, "another file took its name in the archive", str(target))
-        else:
-            if _placed_here(moving, target):
-                return
-            self._keep_copy(moving, target, job)
-        disk.remove(moving)
-        sync_folder(moving.parent)
+            if not there and spooled.exists():
+                self._keep_copy(spooled, target, job)
+            elif not there:
+                self.say(f"{shown(job.relpath)}: the original is no longer there, and cannot be moved")
+        elif there and disk.hash_of(moving) != job.sha256:
+            self._put_back(job, folder)  # only what is kept twice may go
+        elif there or not _placed_here(moving, target):
+            if not there:
+                self._keep_copy(moving, target, job)
+            disk.remove(moving)
+            sync_folder(moving.parent)
 
     def _keep_copy(self, origin: Path, target: Path, job: Job) -> None:
         """Copies across file systems, and trusts the copy only when its bytes are those we restored."""
@@ -280,6 +297,7 @@ class Delivery:
         """Ends a job that cannot be done: a link to the scan and a sentence in the folder for failures."""
         note: str | None = None
         try:
+            self._take_back(job)
             note = self._note(job, folder, sentence, hint)
         except OSError as error:
             self.say(f"{shown(folder.failed)} cannot take a note: {error.strerror}")
@@ -331,20 +349,29 @@ class Delivery:
         if (self.spool / job.sha256).exists():  # the hot folder no longer holds what failed
             self._keep_copy(self.spool / job.sha256, scan, job)
 
-    def _withdraw_note(self, job: Job, folder: Folder) -> None:
-        """Once a scan is restored its earlier failures no longer stand; the only copy of a scan is kept."""
-        source = Path(job.folder) / job.relpath
+    def _withdraw_notes(self, job: Job, folder: Folder) -> None:
+        """Once a scan is restored its earlier failures no longer stand."""
         for earlier in self.ledger.of_file(job.folder, job.relpath):
-            if not earlier.note or not Path(earlier.note).is_relative_to(folder.failed):
+            if earlier.note and Path(earlier.note).is_relative_to(folder.failed):
+                self._take_back(earlier)
+            if earlier.id == job.id:
                 continue
-            linked = Path(earlier.note.removesuffix(".txt"))
-            with contextlib.suppress(OSError):
-                if linked.samefile(source):
-                    disk.remove(linked)
-            with contextlib.suppress(OSError):
-                disk.remove(Path(earlier.note))
-            if earlier.id != job.id:
+            # One without a note has its only copy in the spool, where the state of the job keeps it.
+            if earlier.state == State.FAILED and (earlier.note is not None or earlier.sha256 == job.sha256):
+                self.ledger.superseded(earlier, job.id)
+            elif earlier.note:
                 self.ledger.unnoted(earlier)
+
+    def _take_back(self, job: Job) -> None:
+        """Removes a job's note, and the scan beside it if it is a mere link; an only copy is kept."""
+        if not job.note:
+            return
+        linked = Path(job.note.removesuffix(".txt"))
+        with contextlib.suppress(OSError):
+            if linked.samefile(Path(job.folder) / job.relpath):
+                disk.remove(linked)
+        with contextlib.suppress(OSError):
+            disk.remove(Path(job.note))
 
     def _again(self, job: Job) -> Job:
         return self.ledger.job(job.id) or replace(job, state=State.DONE)

@@ -105,9 +105,10 @@ def hash_of(path: Path) -> str | None:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
             return None
         raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # asked first: Python opens no folder as a file
+        os.close(handle)
+        return None
     with open(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
         digest = hashlib.sha256()
         while piece := file.read(_PIECE):
             digest.update(piece)

@@ -240,10 +240,11 @@ class Ledger:
             "signature = excluded.signature, sha256 = excluded.sha256, job = excluded.job, again = 0",
             (os.fsencode(folder), os.fsencode(relpath), signature, sha256, job),
         )
-        # The file that stands for the job may have been copied anew; only its own job is told.
+        # The file that stands for the job may have been copied anew; only its own job is told, and never
+        # of another content: whatever bears a job's signature is taken for its original, and moved as such.
         self._db.execute(
-            "UPDATE jobs SET signature = ? WHERE id = ? AND folder = ? AND relpath = ?",
-            (signature, job, os.fsencode(folder), os.fsencode(relpath)),
+            "UPDATE jobs SET signature = ? WHERE id = ? AND folder = ? AND relpath = ? AND sha256 = ?",
+            (signature, job, os.fsencode(folder), os.fsencode(relpath), sha256),
         )
 
     def forget(self, folder: str, relpath: str) -> None:
@@ -349,6 +350,12 @@ class Ledger:
         values = (os.fsencode(folder), os.fsencode(relpath))
         return list(self._jobs("folder = ? AND relpath = ?", values, order="id DESC"))
 
+    def archived(self, job: Job) -> list[str]:
+        """Where this content, under this name, was moved to, as far as that was noted."""
+        where = "folder = ? AND relpath = ? AND sha256 = ? AND archived IS NOT NULL"
+        values = (os.fsencode(job.folder), os.fsencode(job.relpath), job.sha256)
+        return [found.archived for found in self._jobs(where, values) if found.archived]
+
     def in_folder(self, folder: str) -> Iterator[Job]:
         """All jobs of a hot folder, in pages, so that memory stays small."""
         last = 0
@@ -398,10 +405,11 @@ class Ledger:
             table.setdefault(os.fsdecode(folder), {})[state] = number
         return table
 
-    def waiting(self) -> int:
-        """How many jobs are queued."""
+    def waiting(self, folder: str | None = None) -> int:
+        """How many jobs are queued, in all or of one folder."""
+        query, values = "SELECT COUNT(*) FROM jobs WHERE state = ?", [State.QUEUED.value, *_bytes(folder)]
         with self._lock:
-            row = self._db.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (State.QUEUED.value,))
+            row = self._db.execute(query + (" AND folder = ?" if folder is not None else ""), values)
             return int(row.fetchone()[0])
 
     def _jobs(
@@ -426,9 +434,13 @@ class Ledger:
                 self._set(row["id"], state=State.RUNNING, plus="starts = starts + 1")
         return self.job(row["id"])
 
-    def requeue(self, job: Job, *, lane: int | None = None) -> None:
-        """Back into the queue; nothing is held against it."""
-        self._move(job, state=State.QUEUED, lane=job.lane if lane is None else lane, part=None)
+    # Whoever takes a job out of another's hands says in which state it was seen: a job that has moved on
+    # since, in another thread, stays as it is. Two threads on one job would be two results.
+
+    def requeue(self, job: Job, *, lane: int | None = None) -> bool:
+        """Back into the queue, nothing held against it; False where it is no longer in the job's state."""
+        values = {"state": State.QUEUED, "lane": job.lane if lane is None else lane, "part": None}
+        return self._move_if_still(job, **values)
 
     def blame(self, job: Job, failure: str, sentence: str, hint: str) -> None:
         """One failed attempt more; the job waits to be tried again."""
@@ -449,14 +461,14 @@ class Ledger:
             job, state=State.FAILED, failure=failure, sentence=sentence, hint=hint, note=note, part=None
         )
 
-    def skip(self, job: Job, sentence: str, *, state: State = State.SKIPPED) -> None:
-        """The end of a job that need not, or is not to, be done."""
-        self._move(job, state=state, sentence=sentence, part=None)
+    def skip(self, job: Job, sentence: str, *, state: State = State.SKIPPED) -> bool:
+        """The end of a job that need not, or is not to, be done; False where it has moved on since."""
+        return self._move_if_still(job, state=state, sentence=sentence, part=None)
 
-    def retry(self, job: Job) -> None:
-        """A person wants another try: as if nothing had happened."""
-        self._move(
-            job, state=State.QUEUED, attempts=0, starts=0, failure=None, sentence=None, hint=None, lane=FRESH
+    def retry(self, job: Job, *, state: State = State.QUEUED) -> bool:
+        """A person wants another try: as if nothing had happened; False where it has moved on since."""
+        return self._move_if_still(
+            job, state=state, attempts=0, starts=0, failure=None, sentence=None, hint=None, lane=FRESH
         )
 
     def rendered(
@@ -487,13 +499,34 @@ class Ledger:
         """The note about a failure was taken back."""
         self._move(job, note=None)
 
-    def done(self, job: Job, sentence: str) -> None:
-        """Everything is in its place."""
-        self._move(job, state=State.DONE, sentence=sentence, failure=None, hint=None, report=None, note=None)
+    def superseded(self, job: Job, by: int) -> None:
+        """The scan of a job that had failed was restored after all, and the note was taken back."""
+        sentence = f"it was restored as job {by}"
+        self._move(job, state=State.SKIPPED, sentence=sentence, failure=None, hint=None, note=None)
+
+    def done(self, job: Job, sentence: str, *, moved: bool = False) -> None:
+        """Everything is in its place; a scan that has `moved` away counts as new if it comes back."""
+        with self._commit():
+            self._set(
+                job.id, state=State.DONE, sentence=sentence, failure=None, hint=None, report=None, note=None
+            )
+            if moved:  # brought back by a rename, it would bear the same signature
+                self._db.execute(
+                    "UPDATE sources SET signature = '' WHERE folder = ? AND relpath = ? AND job = ?",
+                    (os.fsencode(job.folder), os.fsencode(job.relpath), job.id),
+                )
 
     def _move(self, job: Job, **values: Any) -> None:
         with self._commit():
             self._set(job.id, **values)
+
+    def _move_if_still(self, job: Job, **values: Any) -> bool:
+        with self._commit():
+            row = self._db.execute("SELECT state FROM jobs WHERE id = ?", (job.id,)).fetchone()
+            if row is None or row["state"] != job.state.value:
+                return False
+            self._set(job.id, **values)
+            return True
 
     def _set(self, number: int, *, plus: str = "", **values: Any) -> None:
         if "failure" in values:
@@ -525,6 +558,10 @@ class Ledger:
                 self._db.execute("DELETE FROM settings WHERE key = ?", (os.fsencode(key),))
             else:
                 self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (os.fsencode(key), value))
+
+
+def _bytes(path: str | None) -> list[bytes]:
+    return [] if path is None else [os.fsencode(path)]
 
 
 def _job(row: sqlite3.Row) -> Job:

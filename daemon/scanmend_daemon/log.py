@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TextIO
 
+from scanmend_daemon.words import shown
+
 _MOST_A_SECOND = 50
 _WIDEST = 400
 
@@ -29,7 +31,8 @@ class Log:
         self._second, self._lines, self._dropped = 0, 0, 0
 
     def say(self, sentence: str) -> None:
-        """One event, one line. A flood of them is cut, and counted."""
+        """One event, one line, whatever a file's name does. A flood of them is cut, and counted."""
+        sentence = shown(sentence)
         with self._lock:
             if self._flooded():
                 return
@@ -42,10 +45,15 @@ class Log:
         if not self.terminal or line == self._live:
             return
         with self._lock:
-            width = max(20, os.get_terminal_size(self._out.fileno()).columns - 1)
-            shorter = line[:width]
+            shorter = line[: self._width()]
             self._write(f"{self._clear()}{shorter}")
             self._live = shorter
+
+    def _width(self) -> int:
+        try:
+            return max(20, os.get_terminal_size(self._out.fileno()).columns - 1)
+        except (OSError, ValueError):  # the terminal was closed; the daemon goes on
+            return 79
 
     def _clear(self) -> str:
         return "\r\x1b[2K" if self._live else ""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from scanmend.errors import PublishError
 from scanmend.publish import sync_folder
 
 from scanmend_daemon import disk
@@ -34,34 +35,51 @@ def open_ledger(state: Path, say: Say) -> Ledger:
     copies that no row names any more are set aside as well.
 
     Raises:
-        PublishError: it was written by a later version.
+        PublishError: it was written by a later version, or cannot be read or written just now: that is
+            no damage, and a new ledger would have everything restored twice.
         OSError: the folder cannot be written to.
     """
     path = state / LEDGER
-    existed = path.exists()
     try:
         ledger = Ledger(path)
         if ledger.sound():
-            if not existed:
+            if ledger.setting("mark") is None:  # a new one
+                _keep_copies(state, say)
                 sync_folder(state)
             return ledger
         ledger.close()
+    except sqlite3.OperationalError as error:  # a full disk, a permission, another process
+        raise PublishError(
+            f"{shown(path)} cannot be used: {error}", hint="see to the disk and the permissions of its folder"
+        ) from error
     except sqlite3.DatabaseError:
         pass
-    aside = _set_aside(state)
-    say(f"the ledger was damaged and lies in {shown(aside)} now; a new one is begun")
-    return Ledger(path)
-
-
-def _set_aside(state: Path) -> Path:
-    aside = state / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    aside.mkdir()
+    aside = _aside(state)
     for ending in _COMPANIONS:
         with contextlib.suppress(FileNotFoundError):
             (state / f"{LEDGER}{ending}").rename(aside / f"{LEDGER}{ending}")
-    with contextlib.suppress(FileNotFoundError):
-        (state / SPOOL).rename(aside / SPOOL)
     sync_folder(state)
+    say(f"the ledger was damaged and lies in {shown(aside)} now; a new one is begun")
+    _keep_copies(state, say, aside)
+    return Ledger(path)
+
+
+def _keep_copies(state: Path, say: Say, aside: Path | None = None) -> None:
+    """Sets private copies aside that a lost ledger knew of: one may be the last of a scan."""
+    spool = state / SPOOL
+    names = [name for name in os.listdir(spool) if not name.startswith(".in-")] if spool.is_dir() else []
+    if not names:
+        return
+    aside = aside or _aside(state)
+    spool.rename(aside / SPOOL)
+    spool.mkdir(mode=0o700)
+    sync_folder(state)
+    say(f"{len(names)} copies of scans that no ledger knows lie in {shown(aside / SPOOL)} now")
+
+
+def _aside(state: Path) -> Path:
+    aside = state / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    aside.mkdir(mode=0o700)
     return aside
 
 
@@ -100,7 +118,8 @@ def recover(ledger: Ledger, delivery: Delivery, folders: Mapping[str, Folder], s
 def _sweep_spool(ledger: Ledger, spool: Path) -> None:
     for name in os.listdir(spool):
         if name.startswith(".in-") or not ledger.in_use(name):
-            disk.remove(spool / name)
+            with contextlib.suppress(OSError):  # not a file, so none of ours
+                disk.remove(spool / name)
 
 
 def _sweep_previews(previews: Path) -> None:

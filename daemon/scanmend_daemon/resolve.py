@@ -7,6 +7,7 @@ of a profile; they name no paths and run nothing.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -118,6 +119,8 @@ class Profiles:
         except ScanmendError as error:
             raise ProfileError(error.message, hint=error.hint) from error
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None  # no such file can be: the ending is longer than the scan's own
             raise ProfileError(f"{shown(path)} cannot be read: {error.strerror}") from error
         with open(handle, "rb") as file:
             data = file.read(profiles.MAX_BYTES + 1)

@@ -16,7 +16,10 @@ def shown(path: str | os.PathLike[str]) -> str:
     Bytes that are no UTF-8 become `\xNN`, control characters `\u001b` and the like, so that no
     file name can forge a line of the log.
     """
-    text = os.fsencode(os.fspath(path)).decode("utf-8", errors="backslashreplace")
+    try:
+        text = os.fsencode(os.fspath(path)).decode("utf-8", errors="backslashreplace")
+    except UnicodeEncodeError:  # half a character that no file name holds, such as JSON may bring
+        text = os.fspath(path).encode("utf-8", errors="backslashreplace").decode("utf-8")
     if text.isprintable():
         return text
     return "".join(_escaped(character) for character in text)
