@@ -15,7 +15,7 @@ BUILT_IN = (
     "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "@SynoResource", "@Recycle", "#recycle", "#snapshot",
     "__MACOSX", "lost+found", "$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Network Trash Folder",
     "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.!sync", "*.!ut",
-    "*.unmanic.part", "*.tacitpart", "*.swp", "*.swx", "*.lck", "*.lock",
+    "*.tacitpart", "*.swp", "*.swx", "*.lck", "*.lock",
     "~$*", "~syncthing~*", "*~",
 )  # fmt: skip
 
