@@ -118,6 +118,8 @@ def _ask(
         told, code = json.loads(answer.read(_LARGEST)), answer.status
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as cause:
         raise _Nobody from cause
+    except PermissionError as cause:
+        raise UsageError(f"{words.shown(state)} belongs to somebody else", hint="ask as them") from cause
     except (OSError, http.client.HTTPException, ValueError) as cause:
         raise UsageError(
             f"the hot folder's daemon ({words.shown(state)}) does not answer: {cause}",

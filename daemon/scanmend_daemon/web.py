@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import uvicorn
-from scanmend.errors import ScanmendError, UsageError
+from scanmend.errors import ScanmendError, UsageError, as_scanmend_error
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+_log = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent / "pages"
 _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _NEAR = 10  # ports that are tried, from the wanted one on
@@ -125,8 +127,12 @@ class _Desk:
         wants_page = "text/html" in request.headers.get("accept", "")
         try:
             done = await self._act(request)
-        except ScanmendError as error:
+        except Exception as cause:  # noqa: BLE001 - the edge: whoever asked gets a sentence
+            error = as_scanmend_error(cause)
             code = 403 if isinstance(error, guard.Refused) else 400 if isinstance(error, UsageError) else 409
+            if not isinstance(cause, ScanmendError):
+                code = 500
+                _log.exception("%s could not be done", request.url.path, exc_info=cause)
             if wants_page:
                 return _html(page.message("That did not work", error.message, error.hint), code)
             return _json(error.to_dict(), code)

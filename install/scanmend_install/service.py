@@ -109,8 +109,12 @@ def install(service: Service, platform: str = sys.platform) -> list[str]:
     manager, path = _manager(platform), place(service, platform)
     _need(manager.PROGRAM)
     _refuse_foreign(path)
+    content = text(service, platform)
+    if path.exists():  # one that runs has the old settings
+        for command in manager.stopping(service, path):
+            _run(command, may_fail=True)
     try:
-        _write(path, text(service, platform))
+        _write(path, content)
     except OSError as cause:
         hint = "run it as root" if service.system else ""
         raise UsageError(f"{path} cannot be written: {cause.strerror}", hint=hint) from cause

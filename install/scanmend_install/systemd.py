@@ -125,9 +125,8 @@ def place(service: Service) -> Path:
 
 def starting(service: Service, path: Path) -> list[list[str]]:  # noqa: ARG001 - as the others have it
     """Has the unit read, started now and at each start of the machine or session."""
-    unit = f"{service.name}.service"
-    again = [*_systemctl(service), "restart", unit]  # one that ran already has the old settings
-    return [[*_systemctl(service), "daemon-reload"], [*_systemctl(service), "enable", unit], again]
+    enabling = ["enable", "--now", f"{service.name}.service"]
+    return [[*_systemctl(service), "daemon-reload"], [*_systemctl(service), *enabling]]
 
 
 def stopping(service: Service, path: Path) -> list[list[str]]:  # noqa: ARG001

@@ -238,6 +238,23 @@ def test_what_the_daemon_refuses_comes_as_its_own_error(ask: Callable[..., Answe
     assert (as_page.code, "there is no failed job 7" in as_page.text) == (400, True)
 
 
+def test_a_fault_of_the_daemon_is_a_sentence_too_and_goes_into_its_log(
+    ask: Callable[..., Answer],
+    view: show.Show,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_name: str, _arguments: object) -> dict[str, Any]:
+        raise ZeroDivisionError("a slip")
+
+    monkeypatch.setattr(view, "act", broken)
+    answer = ask("POST", "/actions/pause", "", content_type=FORM, scanmend_token=view.token)
+
+    assert answer.code == 500
+    assert "a slip" in json.loads(answer.body)["message"]
+    assert "/actions/pause" in caplog.text
+
+
 def test_health_is_200_or_503_with_a_sentence(ask: Callable[..., Answer], view: show.Show) -> None:
     well = ask("GET", "/healthz")
     view.well = (False, "the ledger cannot be written: disk full")

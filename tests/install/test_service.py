@@ -212,8 +212,7 @@ def test_installing_writes_the_unit_and_starts_it_and_uninstalling_takes_it_away
     assert not path.exists()
     assert told(manager) == [
         "--user daemon-reload",
-        "--user enable scanmend-watch.service",
-        "--user restart scanmend-watch.service",
+        "--user enable --now scanmend-watch.service",
         "--user disable --now scanmend-watch.service",
         "--user daemon-reload",
     ]
@@ -225,6 +224,11 @@ def test_installing_again_replaces_what_was_installed(manager: Path) -> None:
     services.install(Service(Path("/else/watch.yaml"), FOLDERS), "linux")
 
     assert b"/else/watch.yaml" in services.place(Service(CONFIG), "linux").read_bytes()
+    assert told(manager)[2:] == [  # the one that ran with the old settings is stopped first
+        "--user disable --now scanmend-watch.service",
+        "--user daemon-reload",
+        "--user enable --now scanmend-watch.service",
+    ]
     assert len(list((manager / "config" / "systemd" / "user").iterdir())) == 1  # no litter
 
 
