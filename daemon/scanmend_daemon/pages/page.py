@@ -98,7 +98,7 @@ def _pulse(view: Row) -> list[Markup | str]:
         return [_dot("bad"), "The hot folder is stopped."]
     engine = view["engine"]
     state = _ENGINE.get(engine["state"], engine["state"])
-    device = f" on {engine['device']}" if engine["device"] else ""
+    device = f" on {engine['device']}" if engine["device"] and engine["state"] == "ready" else ""
     rate = view["rate"]["megapixels_per_s"]
     speed = f", {rate:.1f} megapixels a second" if rate else ""
     dot = {"down": "bad", "starting": "wait"}.get(engine["state"], "good")
