@@ -11,7 +11,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from scanmend_daemon.ledger import Job, Ledger, State
 from scanmend_daemon.words import name_key, shown
 
 _MOST_NAMES = 10_000
+_MOST_LOOKED_AT = 200
 _CANNOT_MOVE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 Say = Callable[[str], None]
@@ -87,10 +88,11 @@ class Delivery:
             return True
         return holder.target != str(target) and os.path.lexists(holder.target or "")
 
-    def first_names(self, job: Job, folder: Folder) -> list[Path]:
-        """The names that its result would most likely have been given before."""
+    def taken_names(self, job: Job, folder: Folder) -> Iterator[Path]:
+        """The names that its result may have been given before: all up to the first that is free."""
         names = naming.candidates(job.relpath, job.profile, index=job.id)
-        return [folder.output / name for name in itertools.islice(names, 3)]
+        targets = (folder.output / name for name in itertools.islice(names, _MOST_LOOKED_AT))
+        return itertools.takewhile(os.path.lexists, targets)
 
     def adopt(self, job: Job, target: Path, digest: str, report: dict[str, object]) -> Job:
         """Takes a result that is already in its place for the job's own."""
@@ -142,22 +144,25 @@ class Delivery:
         """The sidecar stands before its result, so no result is ever seen without it."""
         if not job.profile["output"]["sidecar"]:
             return
-        data = self._sidecar(job)
+        data, part = self._sidecar(job), self._hidden(beside, job, "json")
         if os.path.lexists(beside):
             if not _holds_bytes(beside, data):
                 raise TargetExists(f"{beside} exists already")
+            disk.remove(part)  # linked, and cut off before it was removed
             return
-        part = beside.with_name(f".scanmend-{self.mark}-{job.id}.json.part")
         disk.write_new(part, data)
         place(part, beside)
 
     def _withdraw_sidecar(self, job: Job) -> None:
         """Takes back a sidecar whose result did not get the name; only if it is ours to the byte."""
-        target = Path(job.target or "")
-        disk.remove(target.with_name(f".scanmend-{self.mark}-{job.id}.json.part"))
-        beside = sidecar.sidecar_path(target)
+        beside = sidecar.sidecar_path(Path(job.target or ""))
+        disk.remove(self._hidden(beside, job, "json"))
         if job.profile["output"]["sidecar"] and _holds_bytes(beside, self._sidecar(job)):
             disk.remove(beside)
+
+    def _hidden(self, beside: Path, job: Job, kind: str) -> Path:
+        """Where a file of a job is written before it has its name; a kill may leave it beside that name."""
+        return beside.with_name(f".scanmend-{self.mark}-{job.id}.{kind}.part")
 
     def _sidecar(self, job: Job) -> bytes:
         return sidecar.encode(
@@ -258,14 +263,17 @@ class Delivery:
         elif there and disk.hash_of(moving) != job.sha256:
             self._put_back(job, folder)  # only what is kept twice may go
         elif there or not _placed_here(moving, target):
-            if not there:
+            if there:  # of an attempt that was cut off, perhaps before the folder was synced
+                disk.remove(self._hidden(target, job, "original"))
+                sync_folder(target.parent)
+            else:
                 self._keep_copy(moving, target, job)
             disk.remove(moving)
             sync_folder(moving.parent)
 
     def _keep_copy(self, origin: Path, target: Path, job: Job) -> None:
         """Copies across file systems, and trusts the copy only when its bytes are those we restored."""
-        part = target.with_name(f".scanmend-{self.mark}-{job.id}.original.part")
+        part = self._hidden(target, job, "original")
         disk.remove(part)
         handle = os.open(origin, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         try:
@@ -323,8 +331,10 @@ class Delivery:
                 continue
             with contextlib.suppress(TargetExists):
                 self._link_failed(job, scan)
-                if not os.path.lexists(text):
-                    part = home / f".scanmend-{self.mark}-{job.id}.txt.part"
+                part = self._hidden(text, job, "txt")
+                if os.path.lexists(text):
+                    disk.remove(part)
+                else:
                     disk.write_new(part, data)
                     place(part, text)
                 return str(text)
@@ -336,6 +346,7 @@ class Delivery:
             if scan.is_file() and (scan.samefile(source) if source.exists() else False):
                 return
             if disk.hash_of(scan) == job.sha256:
+                disk.remove(self._hidden(scan, job, "original"))
                 return
             raise TargetExists(f"{scan} exists already")
         if disk.signature_of(source) == job.signature:

@@ -206,7 +206,7 @@ class Intake:
     # --- judging -------------------------------------------------------------------------
 
     def _judge(self, arrival: _Arrival, *, patient: bool) -> Outcome:
-        if not arrival.again and (known := self._known(arrival)):
+        if known := self._known(arrival):
             return known
         try:
             found = self._probe(arrival)
@@ -216,22 +216,30 @@ class Intake:
             if failure.crash and not self._crashed_too_often(arrival.sha256):
                 return Held(f"{failure.sentence}; it is tried again", "time")
             return self._refused(arrival, failure)
-        if found.get("zero_tail") and self._held_for_zeros(arrival):
+        if found.get("zero_tail") and not arrival.again and self._held_for_zeros(arrival):
             return Held(
                 "it ends in zeros, as a picture does that is only half written; if that is how it looks, "
                 f'say: scanmend release "{shown(Path(arrival.root) / arrival.relpath)}"',
                 "person",
             )
-        outcome = self._add(arrival, pages=int(found.get("pages", 1)))
-        if isinstance(outcome, Taken) and outcome.new and found.get("restored_by_scanmend"):
-            self.ledger.skip(outcome.job, "it is a result of Scanmend already")
-            self.delivery.release(outcome.job)
-            return Known(outcome.job.id, "it is a result of Scanmend already, and is left alone")
-        return outcome
+        pages = int(found.get("pages", 1))
+        if found.get("restored_by_scanmend"):
+            return self._left_alone(arrival, pages)
+        return self._add(arrival, pages=pages)
+
+    def _left_alone(self, arrival: _Arrival, pages: int) -> Outcome:
+        """A result of ours that the ledger does not know: it is never in the queue, not for a moment."""
+        outcome = self._add(replace(arrival, again=False), pages=pages, state=State.SKIPPED)
+        if not isinstance(outcome, Known):
+            return outcome
+        job = self.ledger.job(outcome.job)
+        if job is not None and job.state == State.SKIPPED:
+            self.ledger.skip(job, "it is a result of Scanmend already")
+        return Known(outcome.job, "it is a result of Scanmend already, and is left alone")
 
     def _known(self, arrival: _Arrival) -> Outcome | None:
         known = self.ledger.source(arrival.root, arrival.relpath)
-        if known and known.sha256 == arrival.sha256:
+        if known and known.sha256 == arrival.sha256 and not arrival.again:
             number, sentence = known.job, "its content is as it was"
         elif made := self.ledger.made(arrival.sha256):
             number, sentence = made.id, "it is a result of ours, and is left alone"
@@ -265,7 +273,7 @@ class Intake:
 
     # --- the ledger ----------------------------------------------------------------------
 
-    def _add(self, arrival: _Arrival, *, pages: int) -> Outcome:
+    def _add(self, arrival: _Arrival, *, pages: int, state: State = State.QUEUED) -> Outcome:
         with self.delivery.spooling:
             # A copy of this content that is there already may be in the engine's hands: it stays as it is.
             kept = self.spool / arrival.sha256
@@ -282,19 +290,22 @@ class Intake:
                 size=arrival.size,
                 pages=pages,
                 lane=arrival.lane,
+                state=state,
             )
             if not new and job.state not in (*LIVE, State.DONE) and arrival.again:
-                self.ledger.retry(job)
+                self.ledger.retry(job, state=state)
                 job = self.ledger.job(job.id) or job
         if job.state in LIVE:
             return Taken(job, new)
         self.delivery.release(job)
-        return Known(job.id, "it was restored with these very settings before")
+        before = "it was restored with these very settings before"
+        return Known(job.id, before if job.state == State.DONE else job.sentence or before)
 
     def _refused(self, arrival: _Arrival, failure: Failure) -> Outcome:
         """The scan cannot be restored, as far as can be told without trying: it goes to the failures."""
-        added = self._add(replace(arrival, again=True), pages=0)
-        if not isinstance(added, Taken):
+        # It waits until its note is written: from the queue another thread would take it meanwhile.
+        added = self._add(replace(arrival, again=True), pages=0, state=State.WAITING)
+        if not isinstance(added, Taken) or added.job.state != State.WAITING:
             return added
         self.delivery.set_aside(added.job, arrival.folder, failure.kind, failure.sentence, failure.hint)
         return Known(added.job.id, failure.sentence)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scanmend.errors import Cancelled
 from scanmend.serve.client import ENDS, Engine, EngineFault, Keeper
 
 from scanmend_daemon.config import Config
 from scanmend_daemon.trouble import Failure, Trouble, Where
+from scanmend_daemon.words import shown
 
 _LONGEST_WAIT = 60.0
 
@@ -69,13 +72,18 @@ class EngineLink:
             return self._engine
 
     def _connect(self) -> None:
-        fd = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(fd, "wb") as log:
+        with self._opened_log() as log:
             self._engine = Engine.connect(command=self._command(), log=log)
         self._health = self._engine.health()
         self._keeper = self._engine.keep()
         self._fails, self._sentence = 0, ""
         self._say("the engine is ready")
+
+    def _opened_log(self) -> AbstractContextManager[IO[bytes] | None]:
+        try:
+            return open(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        except OSError:  # a full disk: what the engine says is not worth more than the engine
+            return contextlib.nullcontext()
 
     def _command(self) -> list[str]:
         engine = self._config.engine
@@ -157,7 +165,7 @@ class EngineLink:
         except EngineFault as fault:
             if fault.kind == "refused" and fault.status not in (429, 503):
                 kind = str(fault.error.get("class", "EngineError"))
-                raise Failure(kind, fault.sentence, fault.hint) from fault
+                raise Failure(kind, shown(fault.sentence), shown(fault.hint)) from fault
             raise Trouble(Where.ENGINE, fault.sentence) from fault
 
 
@@ -169,7 +177,7 @@ def _report(event: Mapping[str, Any]) -> dict[str, Any]:
     error = event.get("error") or {}
     raise Failure(
         str(error.get("class", "EngineError")),
-        str(error.get("message", "the engine failed without a word")),
-        str(error.get("hint", "")),
+        shown(str(error.get("message", "the engine failed without a word"))),  # it names the file
+        shown(str(error.get("hint", ""))),
         crash=event.get("crash"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -164,6 +165,8 @@ class Work:
                 return self._lost(job)
         with self.stages.timed("check"):
             digest = self._checked(job, part)
+        if progress.cancelled.is_set():
+            raise Cancelled("cancelled on request")
         return self.delivery.reserve(job, folder, part, out_sha256=digest, report=report)
 
     def _request(self, job: Job, folder: Folder, spooled: Path, part: Path) -> dict[str, Any]:
@@ -246,9 +249,8 @@ class Work:
 
     def _adopted(self, job: Job, folder: Folder) -> Job | None:
         """A result that a lost ledger knew of: its sidecar names this content and these settings."""
-        names = self.delivery.first_names(job, folder)
         wanted = {key: value for key, value in job.profile.items() if key != "own"}
-        for target in names:
+        for target in self.delivery.taken_names(job, folder):
             try:
                 values = json.loads(sidecar.sidecar_path(target).read_bytes())
             except (OSError, ValueError):
@@ -280,13 +282,18 @@ class Work:
             self.ledger.requeue(job)
             return self.ledger.job(job.id) or job
         except OSError as error:
+            if error.errno == errno.EXDEV:  # the output folder was changed to one on another disk
+                disk.remove(Path(job.part or ""))
+                self.ledger.requeue(job)
+                return self.ledger.job(job.id) or job
             raise self._trouble(error, folder, job) from error
         except PublishError as error:
             raise Failure("PublishError", error.message, error.hint) from error
 
     def _disposed(self, job: Job, folder: Folder) -> Job:
         try:
-            return self.delivery.dispose(job, folder, told(job))
+            # The report is dropped with the last step: a job that goes this way again keeps its sentence.
+            return self.delivery.dispose(job, folder, told(job) if job.report else job.sentence or "")
         except OSError as error:
             where = shown(folder.originals or folder.watch)
             raise Trouble(Where.OUTPUT, f"{where} does not take the original: {error.strerror}") from error
@@ -318,7 +325,7 @@ class Work:
             raise Trouble(Where.OUTPUT, failure.sentence)
         if failure.kind == "ModelError" and not own:
             self.ledger.requeue(job)
-            raise Trouble(Where.ENGINE, failure.sentence)
+            raise Trouble(Where.FOLDER, failure.sentence)  # other folders may use other models
         if failure.kind in _DATA or failure.kind in ("ModelError", *_OUTPUT) or job.starts > _MOST_STARTS:
             return self.delivery.set_aside(job, folder, failure.kind, failure.sentence, failure.hint)
         if job.attempts + 1 < MOST_ATTEMPTS:
