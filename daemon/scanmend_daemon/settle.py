@@ -233,7 +233,7 @@ class Settling:
         if entry.signature != seen.signature:
             # Whatever was said about a rename is true no more: somebody writes here.
             seen.signature, seen.since, seen.quiet = entry.signature, now, self._quiet
-        seen.confirmed = now - seen.since >= seen.quiet
+        seen.confirmed = now >= seen.since + seen.quiet  # not the difference, which rounding spoils
         if not seen.confirmed:
             seen.look = seen.since + seen.quiet
         elif entry.size:

@@ -16,14 +16,19 @@ from scanmend_daemon.safely import open_scan_file, stat_scan
 from tests.daemon.seeing import common_folder, descriptors, nobody
 
 SWAP = """
-import os, sys
+import os, sys, time
+def a_moment():
+    until = time.perf_counter() + 0.0001
+    while time.perf_counter() < until: pass
 os.chdir(sys.argv[1])
 while True:
-    os.rename("scan.tif", "aside"); os.symlink(sys.argv[2], "scan.tif"); os.unlink("scan.tif")
-    os.mkfifo("scan.tif"); os.unlink("scan.tif")
-    os.rename("aside", "scan.tif")
-    os.rename("sub", "sub.aside"); os.symlink(sys.argv[3], "sub"); os.unlink("sub")
-    os.rename("sub.aside", "sub")
+    os.rename("scan.tif", "aside")
+    os.symlink(sys.argv[2], "scan.tif"); a_moment(); os.unlink("scan.tif")
+    os.mkfifo("scan.tif"); a_moment(); os.unlink("scan.tif")
+    os.rename("aside", "scan.tif"); a_moment()
+    os.rename("sub", "sub.aside")
+    os.symlink(sys.argv[3], "sub"); a_moment(); os.unlink("sub")
+    os.rename("sub.aside", "sub"); a_moment()
 """
 
 
