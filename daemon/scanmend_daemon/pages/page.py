@@ -177,13 +177,13 @@ def _failures(view: Row, *, acting: bool) -> Markup | None:
 
 
 def _failure(row: Row, view: Row, *, acting: bool) -> Markup:
-    tries = say.count(row["attempts"], "try", "tries")
+    tries = f"{say.count(row['attempts'], 'try', 'tries')}, the last " if row["attempts"] > 1 else "Failed "
     told = element(
         "div",
         _scan(row, view),
         element("p", row["sentence"], class_="sentence"),
         element("p", row["hint"], class_="hint") if row["hint"] else None,
-        element("p", f"{tries}, the last ", _time(row["when"], view["now"]), class_="quiet"),
+        element("p", tries, _time(row["when"], view["now"]), class_="quiet"),
     )
     again = _button("retry", "Try again", {"job": row["job"]}, f"retry-{row['job']}") if acting else None
     return element("li", told, again, id=f"failure-{row['job']}", class_="row")
@@ -278,8 +278,6 @@ def _recent(view: Row) -> Markup:
 
 def _result(row: Row, now: str) -> Markup:
     kind = {"done": "good", "failed": "bad"}.get(row["state"], "quiet")
-    effort = [f"{row['megapixels']:.1f} MP"] if row["megapixels"] else []
-    effort += [f"in {say.roughly(row['seconds'])}"] if row["seconds"] else []
     return element(
         "article",
         _pictures(row),
@@ -295,7 +293,6 @@ def _result(row: Row, now: str) -> Markup:
                 _dot(kind),
                 f"{_RECENT.get(row['state'], row['state'])} ",
                 _time(row["finished"], now),
-                f", {' '.join(effort)}" if effort else None,
                 class_="quiet",
             ),
             class_="told",
