@@ -103,7 +103,7 @@ def backlog(home: Path, options: argparse.Namespace) -> None:
             inbox = home / f"{way}-{run}"
             inbox.mkdir()
             for number in range(options.files):
-                _make_scan(inbox / f"{number:04}.tif", options.side, seed=number)
+                _make_scan(inbox / f"{number:04}.tif", options.side, seed=1000 * run + number)
             times[way] = _timed(home, inbox, way)
         ratios.append(times["restore"] / times["watch"])
         print(
@@ -114,12 +114,13 @@ def backlog(home: Path, options: argparse.Namespace) -> None:
 
 
 def _timed(home: Path, inbox: Path, way: str) -> float:
-    environment = _environment(home / f"own-{way}-{inbox.name}")
+    own = home / f"own-{inbox.name}"  # a ledger and an engine that know nothing of the runs before
+    environment = _environment(own)
     began = time.monotonic()
     if way == "restore":
         words = ["restore", str(inbox), "-o", f"{inbox}-restored", "--quiet"]
     else:
-        words = ["watch", str(_config(home, [inbox], 0.1)), "--once"]
+        words = ["watch", str(_config(own, [inbox], 0.1)), "--once"]
     with (home / f"{inbox.name}.log").open("wb") as log:
         subprocess.run([*_COMMAND, *words], env=environment, stderr=log, stdout=log, check=True)
     seconds = time.monotonic() - began
