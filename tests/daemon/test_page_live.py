@@ -50,8 +50,12 @@ def daemon(home: Path) -> Iterator[Callable[[], dict[str, Any]]]:
     environment = {**os.environ, "PYTHONPATH": PYTHON_PATH, "XDG_RUNTIME_DIR": str(home / "run"),
                    "XDG_CONFIG_HOME": str(home / "config"), "OMP_NUM_THREADS": "1"}  # fmt: skip
     with (home / "log").open("wb") as log:
-        command = [sys.executable, "-m", "scanmend", "watch", str(home / "watch.yaml")]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        scanmend = [sys.executable, "-m", "scanmend"]
+        # The daemon would start one itself, which then outlives it and this test.
+        engine = subprocess.Popen([*scanmend, "serve"], env=environment, stdout=log, stderr=log)
+        until((home / "run" / "scanmend" / "engine.sock").exists)
+        watch = [*scanmend, "watch", str(home / "watch.yaml")]
+        process = subprocess.Popen(watch, env=environment, stdout=log, stderr=log)
 
     def look() -> dict[str, Any]:
         assert process.poll() is None, (home / "log").read_text()
@@ -62,8 +66,9 @@ def daemon(home: Path) -> Iterator[Callable[[], dict[str, Any]]]:
         return {**found.view, "page": found.page}
 
     yield look
-    process.terminate()
-    process.wait(timeout=60)
+    for started in (process, engine):
+        started.terminate()
+        started.wait(timeout=60)
 
 
 def until(condition: Callable[[], Any]) -> Any:
