@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from scanmend.cli.failures import run
+from scanmend.serve.client import Engine, EngineFault
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
-COMMANDS = [line for line in LINES if line.startswith("scanmend ")]
+COMMANDS = [line for line in LINES if line.startswith("scanmend ") and not line.startswith("scanmend watch")]
+WATCHING = [line for line in LINES if line.startswith("scanmend watch")]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -40,10 +49,31 @@ def test_a_command_in_the_readme_works(command: str, scans: Path, capfd: pytest.
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_the_readme_shows_the_main_commands() -> None:
-    shown = {command.split()[1] for command in COMMANDS}
+@pytest.mark.parametrize("command", WATCHING)
+def test_the_hot_folder_in_the_readme_works(command: str, scans: Path) -> None:
+    home = Path(tempfile.mkdtemp(prefix="sm-"))  # short, for a socket's path
+    (home / "Scans").mkdir()
+    shutil.copy(scans / "a.tif", home / "Scans" / "a.tif")
+    environment = os.environ | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "XDG_STATE_HOME": str(home)}
+    words = [sys.executable, "-m", *shlex.split(command.replace("~", str(home))), "--once"]
 
-    assert {"restore", "inspect", "profile", "models", "doctor"} <= shown
+    try:
+        done = subprocess.run(
+            words, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        results = sorted(path.name for path in (home / "Scans-restored").iterdir())
+    finally:
+        with contextlib.suppress(EngineFault, ProcessLookupError):
+            os.kill(Engine(str(home / "scanmend" / "engine.sock")).health()["pid"], signal.SIGTERM)
+        shutil.rmtree(home, ignore_errors=True)
+
+    assert (done.returncode, results) == (0, ["a_restored.tif", "a_restored.tif.scanmend.json"])
+
+
+def test_the_readme_shows_the_main_commands() -> None:
+    shown = {command.split()[1] for command in COMMANDS + WATCHING}
+
+    assert {"restore", "inspect", "profile", "models", "doctor", "watch"} <= shown
 
 
 def test_make_knows_every_target_in_the_readme() -> None:
