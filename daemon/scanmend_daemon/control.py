@@ -329,7 +329,7 @@ class Control(Actions):
         if hot is None or hold is None:
             raise UsageError(f"{shown(relpath)} is not held", hint="scanmend explain FILE says how it stands")
         self._daemon.intake.released.add((hot.root, relpath, hold.signature))
-        hot.settling.release(relpath, time.monotonic())
+        hot.release(relpath)
         return _said("is taken as it is", [shown(relpath)])
 
     def _waiting(self, folder: Folder, relpath: str, entry: Entry) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 16
 """Scans that are taken in ahead of the engine: enough to keep it busy, few enough for the spool."""
+_LEAST_AHEAD = 2
 _TAKERS = 2
+_AFTER_LEDGER = 1.0
 _IDLE_ROUND = 5.0
 _STATUS_BUSY, _STATUS_IDLE = 2.0, 30.0
 _RELOAD_LOOK, _RELOAD_QUIET = 2.0, 1.0
@@ -132,7 +134,8 @@ class Daemon:
         self._picked = 0
         self._retry_at: dict[int, float] = {}
         self._tasks: queue.Queue[_Task | None] = queue.Queue()
-        self._taking = 0
+        self._taking: Counter[str] = Counter()
+        self._later: dict[tuple[str, str], float] = {}
         self._outcomes: deque[tuple[_Task, Outcome | Exception]] = deque()
         self._pace: deque[tuple[float, float]] = deque(maxlen=200)
         self.failures_seen = self.done_seen = 0
@@ -163,7 +166,8 @@ class Daemon:
             self._close()
         if not self.once or self._interrupted:
             return 0
-        return 1 if self.failures_seen or self.pauses else 0
+        undone = self.pauses or any(hot.offline for hot in self.hot.values())
+        return 1 if self.failures_seen or undone else 0
 
     _interrupted = False
 
@@ -254,32 +258,40 @@ class Daemon:
         next_status = next_config = next_ping = 0.0
         while not self._stop.is_set():
             now = time.monotonic()
-            if now >= next_config or self._reload_asked.is_set():
-                self._see_to_config(now)
-                next_config = now + _RELOAD_LOOK
-            self._take_outcomes(now)
-            for hot in list(self.hot.values()):
-                hot.look(now)
-            self._hand_out(now)
-            self._retry(now)
-            self._unpause(now)
-            self.last_round = time.monotonic()
-            busy = self.busy
-            if now >= next_status:
-                self.control.write_status(running=True)
-                next_status = now + (_STATUS_BUSY if busy else _STATUS_IDLE)
-            if self.notifier.watchdog_s and now >= next_ping and self.control.alive()[0]:
-                self.notifier.alive()
-                next_ping = now + self.notifier.watchdog_s
-            self.log.live(self.control.live_line() if self.log.terminal else "")
-            if self.once and self._all_done():
-                return
+            busy = True
+            try:
+                if now >= next_config or self._reload_asked.is_set():
+                    self._see_to_config(now)
+                    next_config = now + _RELOAD_LOOK
+                self._round(now)
+                busy = self.busy
+                if now >= next_status:
+                    self.control.write_status(running=True)
+                    next_status = now + (_STATUS_BUSY if busy else _STATUS_IDLE)
+                if self.notifier.watchdog_s and now >= next_ping and self.control.alive()[0]:
+                    self.notifier.alive()
+                    next_ping = now + self.notifier.watchdog_s
+                self.log.live(self.control.live_line() if self.log.terminal else "")
+                if self.once and self._all_done():
+                    return
+            except sqlite3.Error as error:  # a full disk, most likely: it may have room again later
+                self._pause(_of_ledger(error), _EVERYTHING)
+                self._stop.wait(_AFTER_LEDGER)
             self.wake.wait(self._nap(now, busy=busy))
             self.wake.clear()
 
+    def _round(self, now: float) -> None:
+        self._take_outcomes(now)
+        for hot in list(self.hot.values()):
+            hot.look(now)
+        self._hand_out(now)
+        self._retry(now)
+        self._unpause(now)
+        self.last_round = time.monotonic()
+
     def _nap(self, now: float, *, busy: bool) -> float:
         due = min((hot.next_due(now) for hot in self.hot.values()), default=math.inf)
-        due = min(due, *(pause.again for pause in self.pauses.values()), math.inf)
+        due = min(due, *(pause.again for pause in list(self.pauses.values())), math.inf)
         due = min(due, *self._retry_at.values(), math.inf)
         if self.notifier.watchdog_s:
             due = min(due, now + self.notifier.watchdog_s / 2)
@@ -289,13 +301,14 @@ class Daemon:
     @property
     def busy(self) -> bool:
         """Whether there is anything under way."""
-        return bool(self.work.running or self._taking or self._deliveries) or self.ledger.waiting() > 0
+        under_way = self.work.running or any(self._taking.values()) or self._deliveries
+        return bool(under_way) or self.ledger.waiting() > 0
 
     def _all_done(self) -> bool:
-        if any(pause.tries > 1 for pause in self.pauses.values()):
+        if any(pause.tries > 1 for pause in list(self.pauses.values())):
             self.log.say("work cannot go on; see above")
             return True
-        quiet = all(hot.idle for hot in self.hot.values()) and not self._outcomes
+        quiet = all(hot.idle or hot.offline for hot in self.hot.values()) and not self._outcomes
         open_jobs = next(iter(self.ledger.in_state(*_OPEN, limit=1)), None)
         asked = any(self.ledger.asked_again(root, 1) for root in self.hot)
         return quiet and not self.busy and open_jobs is None and not asked
@@ -304,21 +317,25 @@ class Daemon:
 
     def _hand_out(self, now: float) -> None:
         """Gives settled scans to the threads that take them in, as long as the queue is short."""
-        for root, hot in self.hot.items():
-            if self._standing(root):
-                continue
-            room = _AHEAD - self._taking - self.ledger.waiting()
-            if room <= 0:
-                return
-            for ripe in hot.ripe(now, room):
+        # Each folder has room of its own: a backlog, or a folder that is paused, must not shut others out.
+        # Some of it is kept for scans that have just come.
+        roots = [root for root in self.hot if not self._standing(root)]
+        most = max(_LEAST_AHEAD, _AHEAD // max(1, len(roots)))
+        for root in roots:
+            hot, room = self.hot[root], most - self._taking[root] - self.ledger.waiting(root)
+            old = max(0, room - most // 4)
+            for ripe in hot.ripe(now, max(0, room), old):
                 patient = hot.patient(ripe.entry.relpath, ripe.entry.signature, now)
                 self._task(_Task(ripe, patient=patient))
-            self._hand_out_again(root, hot, room)
+            if old:
+                self._hand_out_again(root, hot, old, now)
 
-    def _hand_out_again(self, root: str, hot: HotFolder, room: int) -> None:
-        for relpath, source in self.ledger.asked_again(root, room):
-            if relpath in hot.in_flight:
+    def _hand_out_again(self, root: str, hot: HotFolder, room: int, now: float) -> None:
+        later = {relpath for (place, relpath), when in self._later.items() if place == root and when > now}
+        for relpath, source in self.ledger.asked_again(root, room + len(later)):
+            if relpath in hot.in_flight or relpath in later:
                 continue
+            self._later.pop((root, relpath), None)
             hot.in_flight.add(relpath)
             task = self.control.again(hot, relpath, source.sha256)
             if task is None:
@@ -330,7 +347,7 @@ class Daemon:
                 self._task(_Task(ripe, again=True, origin=origin))
 
     def _task(self, task: _Task) -> None:
-        self._taking += 1
+        self._taking[str(task.ripe.folder.watch)] += 1
         self._tasks.put(task)
 
     def _take_scans(self) -> None:
@@ -344,6 +361,8 @@ class Daemon:
                     task.ripe.folder, entry.relpath, entry.signature,
                     lane=task.ripe.lane, patient=task.patient, again=task.again, origin=task.origin,
                 )  # fmt: skip
+            except sqlite3.Error as error:
+                outcome = _of_ledger(error)
             except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
                 outcome = error
             self.work.stages.add("intake", time.monotonic() - began)
@@ -355,42 +374,51 @@ class Daemon:
 
     def _take_outcomes(self, now: float) -> None:
         while self._outcomes:
-            task, outcome = self._outcomes.popleft()
-            self._taking -= 1
-            hot = self.hot.get(str(task.ripe.folder.watch))
+            task, outcome = self._outcomes[0]
+            root = str(task.ripe.folder.watch)
+            hot = self.hot.get(root)
             if hot is not None:
                 self._settle_outcome(hot, task, outcome, now)
+            self._outcomes.popleft()  # not before: where the ledger fails, the next round does it again
+            self._taking[root] -= 1
 
     def _settle_outcome(self, hot: HotFolder, task: _Task, outcome: Outcome | Exception, now: float) -> None:
         relpath, signature = task.ripe.entry.relpath, task.ripe.entry.signature
-        if task.again and not isinstance(outcome, Trouble | Cancelled):
-            self.ledger.answered(hot.root, relpath)
+        if task.again:
+            if isinstance(outcome, Taken | Known):
+                self.ledger.answered(hot.root, relpath)
+            else:
+                self._later[hot.root, relpath] = now + _RETRIES[0]
         if isinstance(outcome, Taken):
-            hot.finished(relpath)
+            hot.finished(relpath, now)
             if outcome.new:
                 self.log.say(f"{shown(relpath)}: taken in as job {outcome.job.id}")
         elif isinstance(outcome, Known):
-            self._known(hot, relpath, outcome)
+            self._known(hot, relpath, outcome, now)
         elif isinstance(outcome, Held):
             hot.held(relpath, signature, outcome.reason, outcome.kind, now)
-        elif isinstance(outcome, Gone):
+        elif isinstance(outcome, Gone | Cancelled):
             hot.lost_sight(relpath, now)
         elif isinstance(outcome, Trouble):
             hot.in_flight.discard(relpath)
-            hot.settling.hold(relpath, signature, outcome.sentence, now, again=_PAUSES[1])
-            self._pause(outcome, hot.root)
-        elif not isinstance(outcome, Cancelled):
+            # A scan that cannot be read, on a disk with a flaw, stops none but itself.
+            alone = outcome.where == Where.FOLDER
+            hot.settling.hold(relpath, signature, outcome.sentence, now, again=_PAUSES[-1 if alone else 1])
+            if not alone:
+                self._pause(outcome, hot.root)
+        else:
             hot.held(relpath, signature, _in_words(outcome), "time", now)
 
-    def _known(self, hot: HotFolder, relpath: str, outcome: Known) -> None:
-        hot.finished(relpath)
-        job = self.ledger.job(outcome.job)
-        if job is not None and job.state == State.FAILED and job.relpath == relpath:
+    def _known(self, hot: HotFolder, relpath: str, outcome: Known, now: float) -> None:
+        job, source = self.ledger.job(outcome.job), self.ledger.source(hot.root, relpath)
+        own = job is not None and (job.folder, job.relpath) == (hot.root, relpath)
+        if job is None or not own or job.state != State.FAILED:
+            self.log.say(f"{shown(relpath)}: {outcome.sentence}")
+        else:
             self._tell(job)
-            return
-        self.log.say(f"{shown(relpath)}: {outcome.sentence}")
-        if job is None or job.relpath != relpath:
-            return
+        hot.finished(relpath, now)
+        if job is None or not own or source is None or source.sha256 != job.sha256:
+            return  # above all a result of ours, which is no original
         if job.state == State.DONE and hot.folder.originals is not None:
             # The same scan was dropped a second time: it follows the first one into the archive.
             self.ledger.published(job)
@@ -407,41 +435,43 @@ class Daemon:
         """A thread: brings jobs to their end until the daemon ends."""
         while not self._stop.is_set():
             with self._more:
-                job = self._pick()
+                try:
+                    job = self._pick()
+                except sqlite3.Error as error:
+                    self._pause(_of_ledger(error), _EVERYTHING)
+                    job = None
                 if job is None:
                     self._more.wait(1.0)
                     continue
-            self._do(job)
+                folder = self.hot[job.folder].folder  # as it is now, whatever a reload brings
+            self._do(job, folder)
 
-    def _do(self, job: Job) -> None:
-        hot = self.hot[job.folder]
+    def _do(self, job: Job, folder: Folder) -> None:
         try:
-            after = self.work.advance(job, hot.folder)
-        except Trouble as trouble:
-            self._pause(trouble, job.folder)
-            now = self.ledger.job(job.id)
-            if now is not None and now.state in (State.RENDERED, State.PUBLISHED):
-                self._deliveries.add(job.id)
+            after = self.work.advance(job, folder)
+        except (Trouble, sqlite3.Error) as error:
+            self._pause(error if isinstance(error, Trouble) else _of_ledger(error), job.folder)
+            self._retry_at[job.id] = time.monotonic()
         except Exception as error:  # noqa: BLE001 - one bad job must not end the thread that does them all
             self.log.say(f"{shown(job.relpath)}: {_in_words(error)}")
-            self._after_fault(job, error)
+            self._after_fault(job, folder, error)
         else:
             self._tell(after)
         finally:
             self.wake.set()
 
-    def _after_fault(self, job: Job, error: Exception) -> None:
+    def _after_fault(self, job: Job, folder: Folder, error: Exception) -> None:
         """A fault of our own is a failed attempt as well, so that it cannot go on for ever."""
+        self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
         with contextlib.suppress(sqlite3.Error, OSError):
             now = self.ledger.job(job.id) or job
             if now.state == State.PUBLISHED:  # its result stands; only the original is still to be moved
-                self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
-            elif now.attempts + 1 >= MOST_ATTEMPTS:
+                return
+            if now.attempts + 1 >= MOST_ATTEMPTS:
                 hint = "this is a fault of Scanmend: report it, with the log"
-                self._tell(self.delivery.set_aside(now, self.hot[job.folder].folder, *_fault(error), hint))
+                self._tell(self.delivery.set_aside(now, folder, *_fault(error), hint))
             elif now.state in (State.RUNNING, State.RENDERED):
                 self.ledger.blame(now, *_fault(error), "report this, with the log")
-                self._retry_at[job.id] = time.monotonic() + _RETRIES[-1]
 
     def _pick(self) -> Job | None:
         """The next job to work on: what is nearly done first, then by lane and by the folders' shares."""
@@ -493,15 +523,21 @@ class Daemon:
 
     def _retry(self, now: float) -> None:
         for number, when in list(self._retry_at.items()):
-            if when <= now:
+            if when <= now and number not in self.work.running:
+                self._put_back(number)
                 del self._retry_at[number]
-                job = self.ledger.job(number)
-                if job is not None and job.state == State.PUBLISHED:
-                    self._deliver(job.id)
-                elif job is not None and job.state == State.WAITING:
-                    self.ledger.requeue(job, lane=BACKLOG)
-                    with self._more:
-                        self._more.notify()
+
+    def _put_back(self, number: int) -> None:
+        """A job that nobody works on goes on from where it stands; RUNNING it was when the ledger failed."""
+        job = self.ledger.job(number)
+        if job is None:
+            return
+        if job.state in (State.RENDERED, State.PUBLISHED):
+            self._deliver(number)
+        elif job.state in (State.WAITING, State.RUNNING):
+            self.ledger.requeue(job, lane=BACKLOG if job.state == State.WAITING else job.lane)
+            with self._more:
+                self._more.notify()
 
     # --- pausing -------------------------------------------------------------------------
 
@@ -530,7 +566,7 @@ class Daemon:
         self.pauses[key] = Pause(trouble.sentence, since, now + wait, tries)
 
     def _unpause(self, now: float) -> None:
-        if any(pause.again <= now for pause in self.pauses.values()):
+        if any(pause.again <= now for pause in list(self.pauses.values())):
             with self._more:
                 self._more.notify_all()
         for key, pause in list(self.pauses.items()):
@@ -572,7 +608,7 @@ class Daemon:
             fresh = configuration.load(path)
             configuration.check(fresh)
             self._adopt(fresh)
-        except (ProfileError, ScanmendError) as error:
+        except (ProfileError, ScanmendError, OSError) as error:
             if str(error) != self.config_error:
                 self.log.say(f"{error}; the configuration stays as it was")
             self.config_error = str(error)
@@ -589,6 +625,7 @@ class Daemon:
             self.log.say(f"configuration: {line}")
         skip = _own_places(fresh)
         wanted = {str(folder.watch): folder for folder in fresh.folders}
+        in_flight = {root: hot.in_flight for root, hot in self.hot.items()}
         with self._more:
             for root, hot in list(self.hot.items()):
                 if wanted.get(root) != hot.folder or hot.skip != skip:
@@ -597,7 +634,8 @@ class Daemon:
         for root, folder in wanted.items():
             if root not in self.hot:
                 hot = HotFolder(folder, self.ledger, skip=skip, wake=self.wake, say=self.log.say)
-                hot.open()
+                hot.in_flight = in_flight.get(root, hot.in_flight)
+                hot.open(patient=True)
                 with self._more:
                     self.hot[root] = hot
         needs_restart = fresh.engine != self.config.engine or fresh.status != self.config.status
@@ -623,6 +661,10 @@ def _own_places(config: Config) -> frozenset[tuple[int, int]]:
 
 def _fault(error: Exception) -> tuple[str, str]:
     return "ScanmendError", _in_words(error)
+
+
+def _of_ledger(error: sqlite3.Error) -> Trouble:
+    return Trouble(Where.STATE, f"the ledger takes no entry: {error}")
 
 
 def _in_words(error: Exception) -> str:

@@ -89,17 +89,26 @@ class HotFolder:
         self._hinted: OrderedDict[str, float] = OrderedDict()
         self._unnoticed: OrderedDict[str, float] = OrderedDict()
         self._bad_since: dict[str, tuple[str, float]] = {}
+        self._released: deque[str] = deque()
+        self._walk_again = False
 
     # --- beginning and end ---------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, *, patient: bool = False) -> None:
         """Takes the folder's lock and begins to watch; a folder that is not there counts as offline.
+
+        Args:
+            patient: a folder that another daemon watches counts as offline as well.
 
         Raises:
             UsageError: another daemon watches it.
         """
         try:
             self._hold()
+        except UsageError as error:
+            if not patient:
+                raise
+            self._go_offline(error)
         except OSError as error:
             self._go_offline(error)
 
@@ -141,6 +150,8 @@ class HotFolder:
     def look(self, now: float) -> None:
         """One round: hints, a slice of a walk, another look at what settles."""
         try:
+            while self._released:
+                self.settling.release(self._released.popleft(), now)
             self._stay(now)
             self._take_hints(now)
             self._walk_on(now)
@@ -156,6 +167,8 @@ class HotFolder:
                 return
             self.close()
             self._hold()
+            self._drop_walk()  # it may be on its way through a folder that was replaced
+            self._next_walk = now
         if self._watcher is not None:
             health = self._watcher.check(now)
             self.by, self.restarts = health.by, health.restarts
@@ -187,7 +200,7 @@ class HotFolder:
             _remember(self._hinted, relpath, now)
             self._hint(relpath, now)
         if hints.overflow:
-            self._next_walk = now
+            self._walk_soon(now)
 
     def _hint(self, relpath: str, now: float) -> None:
         if relpath.lower().endswith((".yaml", ".yml")):
@@ -207,7 +220,12 @@ class HotFolder:
     def _hinted_folder(self, relpath: str, now: float) -> None:
         """A new sub-folder may have been filled before it was watched: the walk finds out."""
         if os.path.isdir(os.path.join(self.root, relpath)):
-            self._next_walk = min(self._next_walk, now + 0.2)
+            self._walk_soon(now + 0.2)
+
+    def _walk_soon(self, when: float) -> None:
+        """Asks for a walk; one that is on its way may have passed already, and is followed by another."""
+        self._next_walk = min(self._next_walk, when)
+        self._walk_again = self._walker is not None
 
     def _settings_changed(self, now: float) -> None:
         for relpath, hold in list(self.settling.held.items()):
@@ -231,6 +249,7 @@ class HotFolder:
         self._worked += time.monotonic() - began
 
     def _begin_walk(self, now: float) -> None:
+        self._walk_again = False
         self._walker = walk(self.root, ignore=self.ignore, recursive=self.folder.recursive, skip=self.skip)
         self._began, self._worked = now, 0.0
 
@@ -264,7 +283,28 @@ class HotFolder:
             return  # ended only when all it found has its place
         self._walker = None
         self.walked, self.last_scan = True, time.time()
-        self._next_walk = now + self._rest()
+        self._next_walk = now + (max(0.2, self._worked) if self._walk_again else self._rest())
+        self._forget_vanished()
+
+    def _forget_vanished(self) -> None:
+        """What is held until a person sees to it may have been taken away without an event."""
+        for relpath, hold in list(self.settling.held.items()):
+            if hold.again == math.inf and self._stat(relpath) is None:
+                self.settling.gone(relpath)
+
+    def _stat(self, relpath: str) -> Entry | None:
+        """The scan as it is now; None if it is gone, or can no longer be looked at.
+
+        Raises:
+            OSError: the whole folder is out of reach.
+        """
+        try:
+            return safely.stat_scan(self.root, relpath)
+        except ScanmendError:
+            return None
+        except OSError:
+            os.stat(self.root)
+            return None
 
     def _rest(self) -> float:
         usual = self.folder.rescan if self.by == "events" else self.folder.poll
@@ -307,20 +347,17 @@ class HotFolder:
 
     def _look_again(self, now: float) -> None:
         for relpath in self.settling.due(now):
-            try:
-                entry = safely.stat_scan(self.root, relpath)
-            except ScanmendError:
-                entry = None
+            entry = self._stat(relpath)
             if entry is None:
                 self.settling.gone(relpath)
             else:
                 self.settling.saw(entry, now)
 
-    def ripe(self, now: float, limit: int) -> list[Ripe]:
-        """Settled scans, which count as in flight from now on."""
+    def ripe(self, now: float, limit: int, backlog: int) -> list[Ripe]:
+        """At most `limit` settled scans, `backlog` of them old ones; they count as in flight from now on."""
         if self.offline or self._lock is None:
             return []
-        found = self.settling.ripe(now, limit)
+        found = self.settling.ripe(now, limit, backlog=backlog)
         self.in_flight.update(entry.relpath for entry in found)
         return [Ripe(self.folder, entry, self._lane(entry)) for entry in found]
 
@@ -346,13 +383,20 @@ class HotFolder:
             again = max(0.1, self._bad_since[relpath][1] + self.folder.settle.give_up - now)
         self.settling.hold(relpath, signature, reason, now, again=again)
         self._tell(relpath, f"{shown(relpath)} waits: {reason}")
+        self._hint(relpath, now)
 
-    def finished(self, relpath: str) -> None:
-        """A scan is accounted for in the ledger."""
+    def release(self, relpath: str) -> None:
+        """A person lets a scan through that is held; any thread may call this."""
+        self._released.append(relpath)
+        self.wake.set()
+
+    def finished(self, relpath: str, now: float) -> None:
+        """A scan is accounted for in the ledger, as it was; it may have been written anew meanwhile."""
         self.in_flight.discard(relpath)
         self._bad_since.pop(relpath, None)
         self.settling.gone(relpath)
         self._hinted.pop(relpath, None)
+        self._hint(relpath, now)
 
     def lost_sight(self, relpath: str, now: float) -> None:
         """A scan changed or vanished while it was taken in."""

@@ -158,18 +158,19 @@ class Settling:
                     found.append(relpath)
         return found
 
-    def ripe(self, now: float, limit: int | None = None) -> list[Entry]:
+    def ripe(self, now: float, limit: int | None = None, *, backlog: int | None = None) -> list[Entry]:
         """Takes out what has settled: fresh scans first, within each lane the oldest file first.
 
         Args:
             now: when; empty files that outlast the limit are put on hold at this occasion.
             limit: at most so many; the others stay for the next call.
+            backlog: at most so many of these from the backlog.
         """
         self._give_up_on_empty(now)
         found = []
-        for lane in (self._fresh, self._backlog):
+        for lane, most in ((self._fresh, None), (self._backlog, backlog)):
             done = [seen.entry for seen in lane.values() if seen.ripe() and seen.entry]
-            found += sorted(done, key=lambda entry: (entry.mtime_ns, entry.relpath))
+            found += sorted(done, key=lambda entry: (entry.mtime_ns, entry.relpath))[:most]
         found = found[:limit]
         for entry in found:
             seen = self._fresh.pop(entry.relpath, None) or self._backlog.pop(entry.relpath)
@@ -213,7 +214,7 @@ class Settling:
     def waiting(self) -> Iterator[Wait]:
         """What settles, fresh ones first, and why it is not finished."""
         for lane in (self._fresh, self._backlog):
-            for relpath, seen in lane.items():
+            for relpath, seen in list(lane.items()):  # asked by other threads
                 empty = seen.entry is not None and seen.entry.size == 0
                 reason = "it is still empty" if empty else f"until it has not changed for {seen.quiet:g} s"
                 yield Wait(relpath, seen.first, reason)

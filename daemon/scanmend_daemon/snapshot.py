@@ -46,7 +46,7 @@ class Snapshot:
         queued = daemon.ledger.waiting()
         running = list(daemon.work.running.values())
         if not running:
-            waiting = sum(len(hot.settling) for hot in daemon.hot.values())
+            waiting = sum(len(hot.settling) for hot in list(daemon.hot.values()))
             return f"{waiting} scans settle" if waiting else ""
         now = next((item for item in running if item.total), running[0])
         share = f" {now.done / now.total:.0%}" if now.total else ""
@@ -86,7 +86,7 @@ class Snapshot:
                 "queue": daemon.ledger.waiting(),
             },
             "folders": [
-                self._folder(root, hot, counts.get(root, {}), now) for root, hot in daemon.hot.items()
+                self._folder(root, hot, counts.get(root, {}), now) for root, hot in list(daemon.hot.items())
             ],
             "current": [self._current(item) for item in list(daemon.work.running.values())],
             "waiting": list(self._waiting(now)),
@@ -109,7 +109,7 @@ class Snapshot:
 
     def _folder(self, root: str, hot: HotFolder, counts: dict[str, int], now: float) -> dict[str, Any]:
         state, reason = self._state(root, hot, now)
-        since = [hold.since for hold in hot.settling.held.values()]
+        since = [hold.since for hold in list(hot.settling.held.values())]
         since += [wait.since for wait in hot.settling.waiting()]
         return {
             "watch": shown(hot.folder.watch),
