@@ -251,7 +251,7 @@ def render_pixels(
 
     Args:
         pixels: (H, W) or (H, W, C) with C 1 or 3, one more with `alpha`; types as in `restore`.
-        result: of the same shape and type, contiguous; may be a file mapped into memory.
+        result: of the same shape and type; may be a file mapped into memory.
         profile: what to do.
         alpha: whether the last channel is transparency, and of what kind.
         transfer: "linear" for samples in linear light.
@@ -265,7 +265,7 @@ def render_pixels(
     page = _ArrayPage(pixels, alpha, transfer)
     cards = installed_cards.installed()
     report = _examine_page(page, profile, cards)
-    rows = result.reshape(page.layout.height, page.layout.width, page.layout.channels)
+    rows = result if result.ndim == 3 else result[..., None]
     if not report.plan.steps:
         rows[:] = page.read(0, page.layout.height)
         return report

@@ -18,7 +18,7 @@ import pytest
 import tifffile
 from scanmend.serve.client import EngineFault
 
-from .serving import WAIT, Server, alive, launch, noisy, scan_file, serving, until
+from .serving import STRONG, WAIT, Server, alive, launch, noisy, scan_file, serving, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 
@@ -72,6 +72,18 @@ def test_a_worker_that_is_killed_while_idle_is_not_missed(tmp_path: Path) -> Non
         (tmp_path / "small.part").unlink()
 
         assert still_works(server, tmp_path)
+
+
+def test_a_job_that_met_a_dead_worker_is_given_to_a_new_one(tmp_path: Path) -> None:
+    with serving() as server:
+        assert still_works(server, tmp_path)
+        scan = scan_file(tmp_path / "a.png", 64)
+        for number in range(5):  # the job and the news of the death race
+            os.kill(server.worker("render")["pid"], signal.SIGKILL)
+
+            end = server.end(server.restore(scan, tmp_path / f"part{number}"))
+
+            assert end["state"] == "done"
 
 
 def test_a_worker_that_stands_still_is_ended_after_its_time(tmp_path: Path) -> None:
@@ -159,6 +171,23 @@ def test_a_socket_that_a_killed_server_left_is_replaced(folder: Path) -> None:
             assert second.engine.health()["pid"] == second.process.pid
             assert stat.S_IMODE(mode) == 0o600
         assert not server.address.exists()
+
+
+def test_samples_that_a_killed_server_left_are_cleared_away(folder: Path) -> None:
+    with serving(folder=folder) as server:
+        shape = {"shape": [10, 10, 3], "dtype": "uint8"}
+        server.engine.submit({"source": {"pixels": shape}, "profile": STRONG})
+        lock = server.address.with_name("engine.sock.lock")
+        left = Path(lock.read_text(encoding="utf-8"))
+        server.process.kill()
+        server.process.wait()
+        assert len(list(left.iterdir())) == 1
+
+        with serving(folder=folder):
+            assert not left.exists()
+            new = Path(lock.read_text(encoding="utf-8"))
+            assert new.is_dir()
+    assert not new.exists()
 
 
 def test_what_is_no_socket_is_never_removed(folder: Path) -> None:

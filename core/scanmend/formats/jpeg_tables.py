@@ -65,6 +65,11 @@ def quality_of(luma_table: Sequence[int]) -> int:
         1 to 100; exact for tables that libjpeg's scale made, of several with the same
         table the highest.
     """
+    return _quality_of(tuple(luma_table))
+
+
+@functools.lru_cache(maxsize=64)  # a folder of scans has one table or two, and this takes milliseconds
+def _quality_of(luma_table: Table) -> int:
     return max(range(1, 101), key=lambda quality: (-_distance(tables(quality)[0], luma_table), quality))
 
 

@@ -219,8 +219,9 @@ class _Desk:
         job.listeners += 1
         try:
             while not job.ended:
+                seen = job.version  # what happens while the line is being sent is not waited for
                 yield job.event(board.position(job))
-                await job.changed(_HEARTBEAT)
+                await job.changed(seen, _HEARTBEAT)
             yield job.event(0)
         finally:
             job.listeners -= 1

@@ -61,6 +61,7 @@ class Worker:
         self._heard = 0.0  # when it last said something
         self._killed_for = ""
         self._over = asyncio.Event()
+        self._again = False
 
     async def work(self) -> None:
         """Does jobs, for ever."""
@@ -68,9 +69,10 @@ class Worker:
             job = await self._board.next("probe" if self.kind == "probe" else "restore")
             job.begin()
             self.job = job
-            self._over.clear()
             try:
                 await self._do(job)
+                if not job.ended:  # the process had died before the job came to it
+                    await self._do(job, again=True)
             finally:
                 self.job = None
                 self._board.settle(job)
@@ -124,7 +126,9 @@ class Worker:
 
     # --- one job -------------------------------------------------------------------------
 
-    async def _do(self, job: Job) -> None:
+    async def _do(self, job: Job, *, again: bool = False) -> None:
+        self._over.clear()
+        self._again = again
         try:
             await self.start()
         except OSError as error:
@@ -150,7 +154,7 @@ class Worker:
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Takes what the process says until it ends, and then says how."""
         assert process.stdout is not None  # noqa: S101 - it was made with a pipe
-        with contextlib.suppress(ValueError):  # a line without end: it is out of its mind
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # it is out of its mind
             async for line in process.stdout:
                 self._heard = time.monotonic()
                 self._hear(json.loads(line))
@@ -203,6 +207,9 @@ class Worker:
 
     def _bury(self, job: Job, code: int) -> None:
         crash = self._killed_for or (f"signal {-code}" if code < 0 else f"exit {code}")
+        if not (job.begun or job.stopping or self._killed_for or self._again):
+            self._over.set()
+            return
         if job.stopping:
             job.end(
                 "cancelled", error=Cancelled(f"{job.wanted.name} was not restored").to_dict(), crash=crash

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -30,6 +31,7 @@ from scanmend.serve.jobs import Board
 
 _LONGEST = 103  # bytes of a Unix socket's path: 104 on macOS, 108 on Linux, less the end
 _BACKLOG = 128
+_SCRATCH = "scanmend-serve-"
 _MOST_CONNECTIONS = 512
 
 
@@ -60,14 +62,13 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     Raises:
         UsageError: it cannot listen there.
     """
-    with _only_one(settings.address) as alone:
-        if not alone:
+    with _only_one(settings.address) as lock:
+        if lock is None:
             say(f"scanmend serve runs already on {settings.address}")
             return 0
-        with _listening(settings) as (listener, door, where):
+        with _listening(settings) as (listener, door, where), _scratch(lock) as scratch:
             say(f"scanmend serve listens on {where}")
-            with tempfile.TemporaryDirectory(prefix="scanmend-serve-", ignore_cleanup_errors=True) as scratch:
-                asyncio.run(_serve(settings, Path(scratch), listener, door))
+            asyncio.run(_serve(settings, scratch, listener, door))
     return 0
 
 
@@ -193,8 +194,8 @@ class House:
 
 
 @contextmanager
-def _only_one(address: Path) -> Iterator[bool]:
-    """Holds the lock beside the address; False where another server holds it. A killed one frees it."""
+def _only_one(address: Path) -> Iterator[int | None]:
+    """Holds the lock beside the address; None where another server holds it. A killed one frees it."""
     place = address.with_name(f"{address.name}.lock")
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -204,7 +205,7 @@ def _only_one(address: Path) -> Iterator[bool]:
             f"{place} cannot be opened: {error.strerror}", hint="choose another --socket"
         ) from error
     try:
-        yield _locked(handle)
+        yield handle if _locked(handle) else None
     finally:
         os.close(handle)
 
@@ -222,6 +223,19 @@ def _locked(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def _scratch(lock: int) -> Iterator[Path]:
+    """A folder for samples; the lock's file names it, and the next server tidies up after a killed one."""
+    left = Path(os.fsdecode(os.pread(lock, 4096, 0)) if hasattr(os, "pread") else "")
+    if left.name.startswith(_SCRATCH) and not left.is_symlink():
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True) as made:
+        if hasattr(os, "pwrite"):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, os.fsencode(made), 0)
+        yield Path(made)
 
 
 @contextmanager

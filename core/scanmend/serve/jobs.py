@@ -32,8 +32,10 @@ class Job:
         folder: its own, where samples travel; None for files.
         state: waiting (for samples), queued, running, or one of ENDS.
         writing: whether what stands at the target is the worker's.
+        begun: whether a worker has begun with it.
         megapixels: of the file, once its header is read.
         listeners: how many follow its events.
+        version: counts what happens to it.
         stopping: whether somebody has asked for its end.
     """
 
@@ -41,9 +43,9 @@ class Job:
         self.id = secrets.token_hex(8)
         self.wanted, self.values, self.folder = wanted, values, folder
         self.state = "waiting" if wanted.pixels else "queued"
-        self.writing = self.stopping = False
+        self.writing = self.begun = self.stopping = False
         self.megapixels = 0.0
-        self.listeners = 0
+        self.listeners = self.version = 0
         self.last: dict[str, Any] = {}
         self._progress: dict[str, Any] = {
             "stage": "start", "page": 0, "pages": 0, "done": 0.0, "total": 0.0, "eta_s": None,
@@ -68,6 +70,7 @@ class Job:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Takes what the worker says about it."""
+        self.begun = True
         self.writing = self.writing or bool(message.get("writing"))
         self.megapixels = message.get("megapixels", self.megapixels)
         self._progress |= {key: message[key] for key in self._progress if key in message}
@@ -86,8 +89,10 @@ class Job:
             self.state, self.last = state, {"report": report, "error": error, "crash": crash}
             self._tell()
 
-    async def changed(self, seconds: float) -> None:
-        """Waits until something happens to it, or so long."""
+    async def changed(self, since: int, seconds: float) -> None:
+        """Waits until its version is no longer `since`, but not longer than so many seconds."""
+        if self.version != since:
+            return
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
@@ -96,6 +101,7 @@ class Job:
             self._waiting.discard(future)
 
     def _tell(self) -> None:
+        self.version += 1
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)

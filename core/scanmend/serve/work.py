@@ -176,7 +176,8 @@ def _restore_pixels(
     assert shape is not None  # noqa: S101 - the caller chose this function by it
     megapixels = shape.height * shape.width / 1e6
     voice.tell({"job": job["job"], "pages": 1, "megapixels": megapixels})
-    scan, result = _mapped(folder / SCAN, shape, "r"), _mapped(folder / RESULT, shape, "w+")
+    _reserve(folder / RESULT, shape.bytes)
+    scan, result = _mapped(folder / SCAN, shape, "r"), _mapped(folder / RESULT, shape, "r+")
     page = pipeline.render_pixels(
         scan,
         result,
@@ -207,6 +208,14 @@ def _restore_pixels(
         "profile": {"name": profile.name} | profiles.to_dict(profile),
         "notes": [],
     }
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Makes a file with room on the disk: a mapped one would meet a full disk as a signal that kills."""
+    with path.open("xb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)
 
 
 def _mapped(path: Path, shape: Pixels, mode: Any) -> np.memmap[Any, Any]:

@@ -120,6 +120,7 @@ class Worker:
             raise Cancelled("it was not begun: stopped on request")
         request = wanted.read(job["values"])
         if request.kind == "probe":
+            self.tell({"job": job["job"], "stage": "probe"})
             return probe.probe(request, lambda: self.cancelled(job["job"]))
         from scanmend.serve import work  # noqa: PLC0415
 
