@@ -10,7 +10,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from scanmend_daemon.locks import MARKER
 
-MOST_HINTS = 4096  # half of what the kernel's own queue holds: whoever overflows that overflows this
+MOST_HINTS = 4096
+_BURST = 1024  # the kernel's queue holds 16 times as many events, and nobody says when it overflows
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Hints:
 
     Attributes:
         paths: names below the folder worth a look; they may be gone, or be anything.
-        overflow: there was more than `paths` tells, or a folder came: walk through everything.
+        overflow: there was more than `paths` tells, or may have been, or a folder came: walk through
+            everything.
         renamed: those of `paths` that came by a rename.
     """
 
@@ -39,22 +41,35 @@ class Bell(FileSystemEventHandler):
     def __init__(self, root: str, wake: threading.Event) -> None:
         super().__init__()
         real = os.path.realpath(root)  # macOS tells real paths whatever was asked for
-        self._prefixes = tuple({os.path.join(root, ""), os.path.join(real, "")})  # noqa: PTH118
+        self._prefixes = tuple({os.path.join(root, ""), os.path.join(real, "")})
         self._wake = wake
         self._lock = threading.Lock()
         self._paths: set[str] = set()
         self._renamed: set[str] = set()
         self._overflow = False
+        self._new = 0  # events since the last call
+        self._burst = 0  # events since the last call that found none
         self.canary_heard = threading.Event()
 
     def taken(self) -> Hints:
         """What was noted since the last call."""
         with self._lock:
-            hints = Hints(frozenset(self._paths), self._overflow, frozenset(self._renamed))
+            overflow = self._lost() or self._overflow
+            hints = Hints(frozenset(self._paths), overflow, frozenset(self._renamed))
             self._paths.clear()
             self._renamed.clear()
             self._overflow = False
         return hints
+
+    def _lost(self) -> bool:
+        """Whether so many events came that some may be missing: asked while they come, and after the last."""
+        self._burst += self._new
+        over, self._new = self._new == 0, 0
+        if self._burst < (_BURST if over else MOST_HINTS):
+            self._burst = 0 if over else self._burst
+            return False
+        self._burst = 0 if over else _BURST
+        return True
 
     def ring_for_all(self) -> None:
         """Asks for a walk through everything."""
@@ -70,6 +85,8 @@ class Bell(FileSystemEventHandler):
             self.ring_for_all()
 
     def _note(self, event: FileSystemEvent) -> None:
+        with self._lock:
+            self._new += 1
         came = event.event_type == "moved"
         for path, renamed in ((event.src_path, False), (event.dest_path, came)):
             if path:

@@ -11,6 +11,8 @@ from typing import Literal
 
 from scanmend_daemon.locks import MARKER
 
+Answer = Literal["sent", "heard", "silent", "dead"]
+
 EVERY = 60.0
 PATIENCE = 10.0
 _IN_DELETE_SELF = 0x400
@@ -26,9 +28,7 @@ class Canary:
         self._next = -float("inf")
         self._doubt: float | None = None
 
-    def ask(
-        self, root: str, now: float, heard: threading.Event
-    ) -> Literal["sent", "heard", "silent", "dead"]:
+    def ask(self, root: str, now: float, heard: threading.Event) -> Answer:
         """Goes on with the experiment.
 
         Returns:
@@ -41,11 +41,11 @@ class Canary:
             return "silent"
         self._next = now + EVERY
         heard.clear()
-        self._sent = now if _touch(os.path.join(root, MARKER)) else None  # noqa: PTH118
+        self._sent = now if _touch(os.path.join(root, MARKER)) else None
         self._doubt = None
         return "sent"
 
-    def _listen(self, sent: float, now: float, heard: threading.Event) -> Literal["heard", "silent", "dead"]:
+    def _listen(self, sent: float, now: float, heard: threading.Event) -> Answer:
         if heard.is_set():
             self._sent = None
             return "heard"

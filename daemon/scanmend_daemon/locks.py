@@ -43,7 +43,7 @@ class Lock:
         if self._fd is None:
             return False
         try:
-            there = os.stat(self.path, follow_symlinks=False)  # noqa: PTH116
+            there = os.stat(self.path, follow_symlinks=False)
         except OSError:
             return False
         return os.path.samestat(there, os.fstat(self._fd))
@@ -74,8 +74,8 @@ def hold_instance(state: str | os.PathLike[str]) -> Lock:
         OSError: the folder cannot be written.
     """
     folder = os.fspath(state)
-    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
-    path = os.path.join(folder, "lock")  # noqa: PTH118
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, "lock")
     return _hold(path, _open(path), f"{shown(folder)} is in use by another Scanmend daemon")
 
 
@@ -95,7 +95,7 @@ def hold_folder(root: str | os.PathLike[str], *, create: bool = True) -> Lock:
         OSError: the folder cannot be read.
     """
     folder = os.fspath(root)
-    path = os.path.join(folder, MARKER)  # noqa: PTH118
+    path = os.path.join(folder, MARKER)
     sentence = f"{shown(folder)} is already watched by another Scanmend daemon"
     try:
         return _hold(path, _open(path, create=create), sentence)
@@ -104,7 +104,7 @@ def hold_folder(root: str | os.PathLike[str], *, create: bool = True) -> Lock:
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-    info = os.stat(folder)  # noqa: PTH116
+    info = os.stat(folder)
     path = str(places.runtime_folder() / f"folder-{info.st_dev:x}-{info.st_ino:x}.lock")
     return _hold(path, _open(path), sentence)
 
@@ -120,7 +120,7 @@ def _open(path: str, *, create: bool = True) -> int:
                 f"{shown(path)} is a link", hint="remove it: Scanmend locks this file"
             ) from error
         refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
-        if not (refused and os.path.exists(path)):  # noqa: PTH110
+        if not (refused and os.path.exists(path)):
             raise
         fd = os.open(path, os.O_RDONLY | extra)
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -65,7 +65,7 @@ def filesystem_of(path: str | os.PathLike[str]) -> Filesystem:
 def same_place(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
     """Whether two paths are one folder or file, also through links and bind mounts."""
     try:
-        return os.path.samefile(a, b)  # noqa: PTH121 - as text, which undecodable names survive
+        return os.path.samefile(a, b)
     except OSError:  # one of them is not there yet
         return _spot(os.path.realpath(a), _mounts()) == _spot(os.path.realpath(b), _mounts())
 
@@ -98,7 +98,7 @@ def _spot(real: str, mounts: list[_Mount]) -> tuple[str, str]:
     if mount is None:
         return "", os.path.normcase(real)
     rest = os.path.relpath(real, mount.point)
-    return mount.device, os.path.normpath(os.path.join(mount.root, rest))  # noqa: PTH118
+    return mount.device, os.path.normpath(os.path.join(mount.root, rest))
 
 
 def _mount_of(real: str, mounts: list[_Mount]) -> _Mount | None:
@@ -114,7 +114,7 @@ def _mounts() -> list[_Mount]:
     if not sys.platform.startswith("linux"):
         return []
     try:
-        with open("/proc/self/mountinfo", "rb") as file:  # noqa: PTH123
+        with open("/proc/self/mountinfo", "rb") as file:
             return [mount for line in file if (mount := _parsed(os.fsdecode(line)))]
     except OSError:  # no /proc in this container
         return []
@@ -140,7 +140,7 @@ def _below(path: str, folder: str) -> bool:
 def _and_above(path: str) -> Iterator[str]:
     while True:
         yield path
-        above = os.path.dirname(path)  # noqa: PTH120
+        above = os.path.dirname(path)
         if above == path:
             return
         path = above
@@ -148,7 +148,7 @@ def _and_above(path: str) -> Iterator[str]:
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        info = os.stat(path)  # noqa: PTH116
+        info = os.stat(path)
     except OSError:
         return None
     return info.st_dev, info.st_ino

@@ -61,7 +61,7 @@ def _parent(root: str, relpath: str) -> Iterator[tuple[int | None, str]]:
     """The folder that a scan lies in, opened, and the scan's name in it."""
     *folders, name = _parts(relpath)
     if not _BY_DESCRIPTOR:  # Windows: links need a privilege there
-        yield None, os.path.join(root, *folders, name)  # noqa: PTH118
+        yield None, os.path.join(root, *folders, name)
         return
     place = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

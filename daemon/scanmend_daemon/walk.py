@@ -69,7 +69,7 @@ def entry_of(relpath: str, info: os.stat_result) -> Entry:
 
 def odd_name(name: str) -> str | None:
     """Why a regular file of this name is not a scan; None if it is one."""
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - names here are text, 100,000 of them
+    ending = os.path.splitext(name)[1].lower()
     if ending in SUFFIXES:
         return None
     return f"{ending or 'a name without an ending'} is not a picture that Scanmend reads"
@@ -128,7 +128,7 @@ class _Walk:
         self, place: int | str, relpath: str, depth: int, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Entry | Oddity]:
         """Everything below an open folder; `above` are the identities of those it lies in."""
-        info = os.stat(place)  # noqa: PTH116 - a descriptor
+        info = os.stat(place)
         me = (info.st_dev, info.st_ino)
         if me in self.skip:
             return
@@ -190,7 +190,7 @@ def _open_below(place: int | str, name: str) -> int | str:
     if isinstance(place, int):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(name, flags, dir_fd=place)
-    return os.path.join(place, name)  # noqa: PTH118
+    return os.path.join(place, name)
 
 
 def _close(place: int | str) -> None:

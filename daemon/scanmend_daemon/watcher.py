@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -85,7 +86,7 @@ class Watcher:
         recursive: bool = True,
         wake: threading.Event,
     ) -> None:
-        self._root = os.path.abspath(root)  # noqa: PTH100
+        self._root = os.path.abspath(root)
         self._asked = by
         self._recursive = recursive
         self._bell = Bell(self._root, wake)
@@ -125,7 +126,7 @@ class Watcher:
         if self._asked == "polling":
             return self._health("the configuration asks for polling")
         try:
-            info = os.stat(self._root)  # noqa: PTH116
+            info = os.stat(self._root)
         except OSError as error:
             self._take_down()
             return self._health(f"it cannot be reached: {error.strerror}", alive=False)
@@ -167,7 +168,7 @@ class Watcher:
 
     def _build(self) -> None:
         try:
-            info = os.stat(self._root)  # noqa: PTH116
+            info = os.stat(self._root)
             disk = filesystem_of(self._root)
             self._observer = _observe(self._root, self._bell, recursive=self._recursive)
         except OSError as error:
@@ -204,6 +205,8 @@ def _observer() -> tuple[BaseObserver, list[type[FileSystemEvent]] | None]:
     if sys.platform.startswith("linux"):
         from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415 - Linux alone
 
+        # It says so loudly when a new folder is found twice, which does no harm.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         # Only the full events tell a file that was moved in from elsewhere from one that is being written.
         return InotifyObserver(generate_full_events=True), _WANTED
     from watchdog.observers import Observer  # noqa: PLC0415

@@ -66,4 +66,4 @@ def eventually(fact: Callable[[], object], within: float = 10.0) -> bool:
 
 def descriptors() -> int:
     """How many files this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scanmend.errors import ProfileError
 from scanmend_daemon.ignore import BUILT_IN, Ignore
 
@@ -14,8 +13,8 @@ from scanmend_daemon.ignore import BUILT_IN, Ignore
         ".DS_Store", "._scan.tif", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".stfolder", "@eaDir", "__MACOSX",
         ".syncthing.scan.tif.tmp", "~syncthing~scan.tif.tmp", "scan.unmanic.part", "scan.tacitpart",
         ".goutputstream-X1Y2Z3", "scan.tmp", "scan.TEMP", "scan.part", "scan.partial", "scan.tif.filepart",
-        "scan.crdownload", "scan.download", "scan.!sync", ".nfs0001", "#recycle", "lost+found", ".in.scan.tif.",
-        ".pureftpd-upload.1", "~$scan.tif", ".~lock.scan.tif#", ".scan.tif.swp", "$RECYCLE.BIN",
+        "scan.crdownload", "scan.download", "scan.!sync", ".nfs0001", "#recycle", "lost+found",
+        ".in.scan.tif.", ".pureftpd-upload.1", "~$scan.tif", ".~lock.scan.tif#", ".scan.tif.swp", "$RECYCLE.BIN",
         "System Volume Information", ".@__thumb", ".scanmend-12.part", "scan.tif~",
     ],
 )  # fmt: skip
@@ -53,7 +52,10 @@ def test_why_says_which_folder_above_is_left_out() -> None:
     ignore = Ignore(["drafts/"])
 
     assert ignore.why("a/drafts/b/c.tif") == 'in the folder a/drafts: the configuration ignores "drafts/"'
-    assert ignore.why("a/@eaDir/c.tif") == "in the folder a/@eaDir: temporary and system files are left out (@eaDir)"
+    assert (
+        ignore.why("a/@eaDir/c.tif")
+        == "in the folder a/@eaDir: temporary and system files are left out (@eaDir)"
+    )
 
 
 def test_undecodable_names_are_matched_like_others() -> None:

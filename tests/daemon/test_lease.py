@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scanmend_daemon.lease import writer_of
+
 from tests.daemon.seeing import common_folder, mounted, nobody
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leases are Linux's")

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from scanmend.errors import UsageError
 from scanmend_daemon import locks
 from scanmend_daemon.locks import MARKER, hold_folder, hold_instance
+
 from tests.daemon.seeing import common_folder, descriptors, eventually, mounted, nobody
 
 HOLDER = """
@@ -189,7 +189,10 @@ def test_a_marker_that_may_only_be_read_keeps_other_people_out_too() -> None:
 def test_a_read_only_disk_is_locked_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "disk").mkdir()
-    with mounted("mount", "-t", "tmpfs", "-o", "ro", "none", at=tmp_path / "in") as folder, hold_folder(folder) as lock:
+    with (
+        mounted("mount", "-t", "tmpfs", "-o", "ro", "none", at=tmp_path / "in") as folder,
+        hold_folder(folder) as lock,
+    ):
         assert lock.path.startswith(str(tmp_path / "scanmend" / "folder-"))
         with pytest.raises(UsageError, match="is already watched"):
             hold_folder(folder)

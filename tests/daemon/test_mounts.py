@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scanmend_daemon import mounts
 from scanmend_daemon.mounts import filesystem_of, is_inside, same_place
+
 from tests.daemon.seeing import mounted
 
 
@@ -72,7 +72,9 @@ def test_of_two_mounts_on_one_point_the_later_covers_the_earlier(monkeypatch: py
     assert filesystem_of("/srv/scans/inbox").kind == "nfs4"
 
 
-def test_where_the_system_does_not_tell_nothing_is_taken_for_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_system_does_not_tell_nothing_is_taken_for_a_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     table(monkeypatch)
 
     disk = filesystem_of("/")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from scanmend.errors import UnsupportedFormat, UsageError
 from scanmend_daemon.safely import open_scan_file, stat_scan
+
 from tests.daemon.seeing import common_folder, descriptors, nobody
 
 SWAP = """
@@ -96,7 +96,9 @@ def _socket(path: Path) -> None:
         (Path.mkdir, "a folder"),
     ],
 )
-def test_what_is_no_file_is_refused_in_words(tmp_path: Path, make: Callable[[Path], None], words: str) -> None:
+def test_what_is_no_file_is_refused_in_words(
+    tmp_path: Path, make: Callable[[Path], None], words: str
+) -> None:
     make(tmp_path / "x.tif")
     before = descriptors()
 
@@ -114,13 +116,17 @@ def test_a_folder_on_the_way_that_is_a_link_is_refused_in_words(tmp_path: Path) 
     before = descriptors()
 
     for act in (open_scan_file, stat_scan):
-        with pytest.raises(UnsupportedFormat, match="link/scan.tif cannot be reached: link is a symbolic link"):
+        with pytest.raises(
+            UnsupportedFormat, match=r"link/scan\.tif cannot be reached: link is a symbolic link"
+        ):
             act(str(tmp_path), "link/scan.tif")
 
     assert descriptors() == before
 
 
-@pytest.mark.parametrize("relpath", ["../x.tif", "a/../../x.tif", "/etc/hostname", "", "a//b.tif", "./a.tif", "a\0b"])
+@pytest.mark.parametrize(
+    "relpath", ["../x.tif", "a/../../x.tif", "/etc/hostname", "", "a//b.tif", "./a.tif", "a\0b"]
+)
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, relpath: str) -> None:
     for act in (open_scan_file, stat_scan):
         with pytest.raises(UsageError):

@@ -5,7 +5,6 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from scanmend_daemon.settle import AFTER_RENAME, Settling
 from scanmend_daemon.walk import Entry
 
@@ -262,7 +261,9 @@ def test_no_backlog_keeps_a_fresh_scan_from_settling(backlog: int, capacity: int
     renames=st.sets(st.integers(0, 40)),
     quiet=st.floats(0.5, 10),
 )
-def test_a_file_that_differs_at_every_look_is_never_ripe(gaps: list[float], renames: set[int], quiet: float) -> None:
+def test_a_file_that_differs_at_every_look_is_never_ripe(
+    gaps: list[float], renames: set[int], quiet: float
+) -> None:
     settling, now = Settling(quiet=quiet), 0.0
     for version, gap in enumerate(gaps, start=1):
         now += gap
@@ -273,7 +274,11 @@ def test_a_file_that_differs_at_every_look_is_never_ripe(gaps: list[float], rena
 
 
 @given(quiet=st.floats(0, 60), start=st.floats(-(10**6), 10**6), fresh=st.booleans())
-def test_a_file_left_alone_is_ripe_right_after_its_quiet_time(quiet: float, start: float, fresh: bool) -> None:  # noqa: FBT001
+def test_a_file_left_alone_is_ripe_right_after_its_quiet_time(
+    quiet: float,
+    start: float,
+    fresh: bool,  # noqa: FBT001
+) -> None:
     settling = Settling(quiet=quiet)
     settling.saw(scan(), start, fresh=fresh)
     due = settling.next_due(start)

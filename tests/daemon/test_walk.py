@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from scanmend_daemon.ignore import Ignore
 from scanmend_daemon.walk import Entry, Oddity, walk
+
 from tests.daemon.seeing import common_folder, descriptors, mounted, nobody
 
 NOTHING = Ignore()
@@ -39,7 +39,16 @@ def make(root: Path, *names: str) -> None:
 def test_pictures_are_found_in_all_folders_whatever_the_case_of_their_ending(tmp_path: Path) -> None:
     make(tmp_path, "a.tif", "B.TIFF", "c/d.JpG", "c/e/f.png", "g.webp", "h.avif", "i.bmp", "j.jpe")
 
-    assert scans(tmp_path) == {"a.tif", "B.TIFF", "c/d.JpG", "c/e/f.png", "g.webp", "h.avif", "i.bmp", "j.jpe"}
+    assert scans(tmp_path) == {
+        "a.tif",
+        "B.TIFF",
+        "c/d.JpG",
+        "c/e/f.png",
+        "g.webp",
+        "h.avif",
+        "i.bmp",
+        "j.jpe",
+    }
 
 
 def test_an_entry_says_what_stat_says(tmp_path: Path) -> None:
@@ -54,7 +63,9 @@ def test_an_entry_says_what_stat_says(tmp_path: Path) -> None:
 
 
 def test_hidden_names_ignored_names_and_sidecars_are_left_out_without_a_word(tmp_path: Path) -> None:
-    make(tmp_path, ".a.tif", ".scanmend-folder", "~$b.tif", "@eaDir/c.tif", "d.part", "e.yaml", "scanmend.YML")
+    make(
+        tmp_path, ".a.tif", ".scanmend-folder", "~$b.tif", "@eaDir/c.tif", "d.part", "e.yaml", "scanmend.YML"
+    )
     make(tmp_path, ".hidden/f.tif", "drafts/g.tif", "h.bak.tif")
 
     found = list(walk(str(tmp_path), ignore=Ignore(["drafts/", "*.bak.tif"])))
@@ -93,9 +104,7 @@ def test_a_device_is_no_scan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.tif", b"n" * 251 + b".tif", b"new\nline.tif", "ä.tif".encode()])
 def test_every_name_that_the_disk_allows_is_found_and_found_again(tmp_path: Path, name: bytes) -> None:
-    path = os.path.join(os.fsencode(tmp_path), name)
-    with open(path, "wb"):
-        pass
+    (tmp_path / os.fsdecode(name)).touch()
 
     (relpath,) = scans(tmp_path)
 
@@ -104,9 +113,9 @@ def test_every_name_that_the_disk_allows_is_found_and_found_again(tmp_path: Path
 
 @given(
     tree=st.sets(
-        st.lists(st.sampled_from(["a", "b.tif", "c.jpg", ".h", "x.tmp", "s.yaml"]), min_size=1, max_size=4).map(
-            tuple
-        ),
+        st.lists(
+            st.sampled_from(["a", "b.tif", "c.jpg", ".h", "x.tmp", "s.yaml"]), min_size=1, max_size=4
+        ).map(tuple),
         max_size=12,
     ),
     recursive=st.booleans(),
