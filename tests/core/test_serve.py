@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,35 @@ def test_many_jobs_go_through_in_order_and_cost_milliseconds(server: Server, tmp
 
     assert {end["state"] for end in ends} == {"done"}
     assert all((tmp_path / f"part{number}").read_bytes() == scan.read_bytes() for number in range(40))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_the_page_about_the_engine_types_works(server: Server, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "engine.md").read_text(encoding="utf-8")
+    typed = re.search(r"(?:^    .*\n)+", page, re.MULTILINE)
+    assert typed is not None
+    lines = typed[0].replace("$XDG_RUNTIME_DIR/scanmend", str(server.address.parent))
+    lines = lines.replace("/scans", str(tmp_path)).replace("0123456789abcdef", "$(echo $JOB)")
+    tifffile.imwrite(tmp_path / "scan0001.tif", noisy(64, 64), photometric="rgb", metadata=None)
+    health, job, events = re.split(r"\n    (?=curl)", lines)[1:]
+    setting = lines.splitlines()[0]
+    named = f"""JOB=$({job} | sed 's/.*"job":"\\([0-9a-f]*\\)".*/\\1/')"""
+
+    script = f"{setting}\n{health}\n{named}\n{events}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+
+    assert '"protocol":"1"' in done.stdout
+    assert '"state": "done"' in done.stdout.splitlines()[-1]
+    assert (tmp_path / ".part").exists()
+
+
+def test_a_job_without_a_profile_takes_the_default_one(server: Server, tmp_path: Path) -> None:
+    scan = scan_file(tmp_path / "a.png", 64)
+    paths = {"source": {"path": str(scan)}, "target": {"path": str(tmp_path / "part")}}
+
+    report = server.end(server.engine.submit(paths))["report"]
+
+    assert report["profile"]["name"] == "gentle"
 
 
 # --- what a job may not do -----------------------------------------------------------------

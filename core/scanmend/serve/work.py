@@ -84,7 +84,9 @@ def restore(wanted: Wanted, job: Mapping[str, Any], voice: Voice) -> dict[str, A
 
 @functools.lru_cache(maxsize=32)
 def _profile(text: str, name: str) -> Profile:
-    """Settings become a profile once for a whole backlog; JSON is YAML."""
+    """Settings become a profile once for a whole backlog; JSON is YAML. Without any it is the default one."""
+    if text == "{}":
+        return profiles.load("gentle")
     return profiles.parse(text, name or "the profile", name=name or None)
 
 
