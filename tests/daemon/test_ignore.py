@@ -10,12 +10,13 @@ from scanmend_daemon.ignore import BUILT_IN, Ignore
 @pytest.mark.parametrize(
     "name",
     [
-        ".DS_Store", "._scan.tif", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".stfolder", "@eaDir", "__MACOSX",
-        ".syncthing.scan.tif.tmp", "~syncthing~scan.tif.tmp", "scan.unmanic.part", "scan.tacitpart",
-        ".goutputstream-X1Y2Z3", "scan.tmp", "scan.TEMP", "scan.part", "scan.partial", "scan.tif.filepart",
-        "scan.crdownload", "scan.download", "scan.!sync", ".nfs0001", "#recycle", "lost+found",
-        ".in.scan.tif.", ".pureftpd-upload.1", "~$scan.tif", ".~lock.scan.tif#", ".scan.tif.swp", "$RECYCLE.BIN",
-        "System Volume Information", ".@__thumb", ".scanmend-12.part", "scan.tif~",
+        ".DS_Store", "._scan.tif", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".stfolder", "@eaDir",
+        "__MACOSX", ".syncthing.scan.tif.tmp", "~syncthing~scan.tif.tmp", "scan.unmanic.part",
+        "scan.tacitpart", ".goutputstream-X1Y2Z3", "scan.tmp", "scan.TEMP", "scan.part", "scan.partial",
+        "scan.tif.filepart", "scan.crdownload", "scan.download", "scan.!sync", ".nfs0001", "#recycle",
+        "lost+found", ".in.scan.tif.", ".pureftpd-upload.1", "~$scan.tif", ".~lock.scan.tif#",
+        ".scan.tif.swp", "$RECYCLE.BIN", "System Volume Information", ".@__thumb", ".scanmend-12.part",
+        "scan.tif~",
     ],
 )  # fmt: skip
 def test_what_systems_and_programs_leave_lying_about_is_left_out(name: str) -> None:
