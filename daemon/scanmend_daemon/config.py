@@ -199,7 +199,9 @@ class Engine:
     backend: Literal["auto", "torch", "openvino"] = Field(
         default="auto", description="What runs the networks."
     )
-    jobs: Jobs = Field(default="auto", description="How many scans it restores at once, each in a process of its own.")
+    jobs: Jobs = Field(
+        default="auto", description="How many scans it restores at once, each in a process of its own."
+    )
     memory: Memory = Field(
         default="auto", description="The most memory it may take; auto is 70 % of the computer's."
     )

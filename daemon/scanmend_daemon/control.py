@@ -267,7 +267,7 @@ class Control(Actions):
     def __init__(self, daemon: Daemon) -> None:
         super().__init__(lambda: daemon.config, daemon.ledger, daemon.profiles)
         self._daemon = daemon
-        self.token = secrets.token_urlsafe(24)
+        self.token = _token(daemon.ledger)
         self._snapshot = Snapshot(LiveView(daemon))
 
     def act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -386,6 +386,15 @@ class Rest(Actions):
     def preview(self, _name: str) -> Path | None:
         """None: nobody shows them."""
         return None
+
+
+def _token(ledger: Ledger) -> str:
+    """The status page's secret: the same after a restart, so that an open page goes on working."""
+    token = ledger.setting("token")
+    if token is None:
+        token = secrets.token_urlsafe(24)
+        ledger.set_setting("token", token)
+    return token
 
 
 def _said(what: str, names: list[str]) -> dict[str, Any]:

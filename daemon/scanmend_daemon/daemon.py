@@ -138,7 +138,8 @@ class Daemon:
         self._later: dict[tuple[str, str], float] = {}
         self._outcomes: deque[tuple[_Task, Outcome | Exception]] = deque()
         self._pace: deque[tuple[float, float]] = deque(maxlen=200)
-        self.failures_seen = self.done_seen = 0
+        self.failures_seen = 0
+        self.megapixels = 0.0
         self._threads: list[threading.Thread] = []
         self.notifier = Notifier()
         self.control = Control(self)
@@ -498,7 +499,7 @@ class Daemon:
     def _tell(self, job: Job) -> None:
         name = shown(job.relpath)
         if job.state == State.DONE:
-            self.done_seen += 1
+            self.megapixels += job.megapixels
             self._pace.append((time.monotonic(), job.megapixels))
             self.log.say(f"{name}: {job.sentence} -> {shown(job.target or '')}")
             self._unpause_after_success(job.folder)
