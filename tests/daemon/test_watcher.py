@@ -463,8 +463,8 @@ def test_what_an_overflown_queue_of_the_kernel_loses_is_found_by_the_walks_it_as
 
 
 SHORT = """
-import os, sys, threading
-from scanmend_daemon.locks import MARKER
+import os, sys, threading, time
+from scanmend_daemon.canary import shortage
 from scanmend_daemon.watcher import Watcher
 
 def limit(name, number):
@@ -505,6 +505,8 @@ limit("watches", 6)
 watcher.start()
 say(0)
 for number in range(12): os.mkdir(f"{root}/{number}")
+until = time.monotonic() + 20
+while not shortage(root) and time.monotonic() < until: time.sleep(0.01)
 watcher._bell.canary_heard.wait(20)
 say(1); say(61)
 watcher._bell.canary_heard.wait(20)
