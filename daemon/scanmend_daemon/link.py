@@ -16,7 +16,7 @@ from scanmend.errors import Cancelled
 from scanmend.serve.client import ENDS, Engine, EngineFault, Keeper
 
 from scanmend_daemon.config import Config
-from scanmend_daemon.trouble import Failure, Trouble, Where
+from scanmend_daemon.trouble import Busy, Failure, Trouble, Where
 from scanmend_daemon.words import shown
 
 _LONGEST_WAIT = 60.0
@@ -136,12 +136,13 @@ class EngineLink:
         """Hands a job over and waits for its end; gives the report.
 
         Args:
-            job: as `POST /v1/jobs` takes it.
+            job: as `POST /v1/jobs` takes it; it ends with this process, too.
             on_event: called with each line of the job's events, at least once a second.
             stop: asked as often; True cancels the job.
 
         Raises:
             Failure, Trouble: as `probe`.
+            Busy: another job is writing to the same target.
             Cancelled: `stop` said so, or somebody else cancelled the job.
         """
         engine = self.ready()
@@ -161,8 +162,10 @@ class EngineLink:
 
     def _submitted(self, engine: Engine, job: Mapping[str, Any]) -> str:
         try:
-            return engine.submit(dict(job))
+            return engine.submit({**job, "attached": True})
         except EngineFault as fault:
+            if fault.kind == "refused" and fault.status == 409:
+                raise Busy(Where.ENGINE, fault.sentence) from fault
             if fault.kind == "refused" and fault.status not in (429, 503):
                 kind = str(fault.error.get("class", "EngineError"))
                 raise Failure(kind, shown(fault.sentence), shown(fault.hint)) from fault

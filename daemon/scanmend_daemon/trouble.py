@@ -27,6 +27,10 @@ class Trouble(Exception):  # noqa: N818 - no error of the scan's, which is the p
         self.where, self.sentence = where, sentence
 
 
+class Busy(Trouble):
+    """A job of a daemon that was killed is still writing to the same place; the engine ends it soon."""
+
+
 @dataclass
 class Failure(Exception):  # noqa: N818 - carries what the engine said about a scan
     """The engine could not do a job.

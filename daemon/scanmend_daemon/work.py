@@ -21,7 +21,7 @@ from scanmend_daemon.config import Folder
 from scanmend_daemon.delivery import Delivery
 from scanmend_daemon.ledger import Job, Ledger, State
 from scanmend_daemon.link import EngineLink
-from scanmend_daemon.trouble import Failure, Trouble, Where
+from scanmend_daemon.trouble import Busy, Failure, Trouble, Where
 from scanmend_daemon.words import duration, shown, size
 
 MOST_ATTEMPTS = 3
@@ -30,6 +30,7 @@ _MOST_STARTS = 25
 _DATA = {"FormatError", "UnsupportedFormat", "DamagedFile", "LimitExceeded", "ProfileError"}
 _OUTPUT = {"PublishError", "TargetExists"}
 _PREVIEW_SIDE = 320
+_BUSY_WAIT = 0.25
 
 
 @dataclass
@@ -155,11 +156,7 @@ class Work:
         report = self._twin(job, part)
         if report is None:
             with self.stages.timed("render"):
-                report = self.link.run(
-                    self._request(job, folder, spooled, part),
-                    on_event=lambda event: _follow(progress, event),
-                    stop=lambda: self.stop() or progress.cancelled.is_set(),
-                )
+                report = self._by_engine(self._request(job, folder, spooled, part), part, progress)
             if report.get("source_sha256") != job.sha256:
                 disk.remove(part)
                 return self._lost(job)
@@ -168,6 +165,22 @@ class Work:
         if progress.cancelled.is_set():
             raise Cancelled("cancelled on request")
         return self.delivery.reserve(job, folder, part, out_sha256=digest, report=report)
+
+    def _by_engine(self, request: dict[str, Any], part: Path, progress: Progress) -> dict[str, Any]:
+        """Has the engine do it; what an earlier daemon's job still writes there is waited for."""
+
+        def stop() -> bool:
+            return self.stop() or progress.cancelled.is_set()
+
+        while True:
+            try:
+                return self.link.run(request, on_event=lambda event: _follow(progress, event), stop=stop)
+            except Busy:
+                progress.stage = "waiting for an earlier attempt to end"
+                if stop():
+                    raise Cancelled("it was not begun") from None
+                time.sleep(_BUSY_WAIT)
+                disk.remove(part)  # the other job may have come to its end after all
 
     def _request(self, job: Job, folder: Folder, spooled: Path, part: Path) -> dict[str, Any]:
         settings = {key: value for key, value in job.profile.items() if key not in ("name", "own")}

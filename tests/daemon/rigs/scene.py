@@ -278,8 +278,9 @@ class Scene:
                 if archived.count(data) != 1:
                     found.append(f"{name} lies {archived.count(data)} times in the archive")
         for name, data in self.plot.bad.items():
-            note = _read(self.failed / f"{name}.txt") or b""
-            if _read(self.failed / name) != data or b"scanmend retry" not in note:
+            scans = [path for path in self._visible(self.failed) if _read(path) == data]
+            notes = [_read(path.with_name(f"{path.name}.txt")) or b"" for path in scans]
+            if not any(b"scanmend retry" in note for note in notes):
                 found.append(f"{name} is not among the failures")
         return found
 
@@ -372,13 +373,19 @@ def _answers(address: Path) -> bool:
     return True
 
 
-def wait_for_idle_engine(runtime: Path) -> None:
-    """Waits until no job of a killed daemon is left in the engine."""
+def wait_for_engine(runtime: Path, *, busy: bool) -> None:
+    """Waits until the engine renders something, or until no job of a killed daemon is left in it."""
     engine = Engine(str(runtime / "scanmend" / "engine.sock"))
     deadline = time.monotonic() + WAIT
-    while (health := engine.health())["running"] or health["queue"]:
-        assert time.monotonic() < deadline, "the engine never came to rest"
+    while _busy(engine, busy=busy) != busy:
+        assert time.monotonic() < deadline, f"the engine never came to {'work' if busy else 'rest'}"
         time.sleep(0.02)
+
+
+def _busy(engine: Engine, *, busy: bool) -> bool:
+    health = engine.health()
+    renderers = [worker["job"] for worker in health["workers"] if worker["kind"] == "render"]
+    return any(renderers) if busy else bool(health["running"] or health["queue"])
 
 
 def right_results(plot: Plot, runtime: Path) -> dict[str, bytes]:
