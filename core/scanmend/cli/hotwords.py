@@ -80,7 +80,7 @@ def _work(view: Row) -> Iterator[str]:
     rate = view["rate"]
     if rate["queue"]:
         left = f", about {words.duration(rate['eta_s'])} of work" if rate["eta_s"] is not None else ""
-        speed = f" at {rate['megapixels_per_s']:.1f} MP/s" if rate["megapixels_per_s"] else ""
+        speed = f" at {rate['megapixels_per_s']:.2f} MP/s" if rate["megapixels_per_s"] else ""
         yield f"  queue        {rate['queue']}{left}{speed}"
     for job in view["current"]:
         share = f" {job['done'] / job['total']:.0%}".replace("%", " %") if job["total"] else ""

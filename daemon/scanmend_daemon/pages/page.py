@@ -100,7 +100,7 @@ def _pulse(view: Row) -> list[Markup | str]:
     state = _ENGINE.get(engine["state"], engine["state"])
     device = f" on {engine['device']}" if engine["device"] and engine["state"] == "ready" else ""
     rate = view["rate"]["megapixels_per_s"]
-    speed = f", {rate:.1f} megapixels a second" if rate else ""
+    speed = f", {rate:.2f} megapixels a second" if rate else ""
     dot = {"down": "bad", "starting": "wait"}.get(engine["state"], "good")
     return [_dot(dot), f"Engine {state}{device}{speed}"]
 
