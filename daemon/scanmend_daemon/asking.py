@@ -49,7 +49,7 @@ class Daemon:
         """
         if self.running:
             return _ask(self.state, "POST", f"/actions/{name}", arguments, timeout=None)
-        from scanmend_daemon import control
+        from scanmend_daemon import control  # noqa: PLC0415 - heavier than asking, and seldom needed
 
         with control.offline(self.state) as view:
             return view.act(name, arguments)
@@ -90,7 +90,7 @@ def _left_behind(state: Path) -> dict[str, Any]:
     return {**view, "running": False} if isinstance(view, dict) else {}
 
 
-class _Nobody(Exception):
+class _Nobody(Exception):  # noqa: N818 - reads as the sentence it stands for
     """No daemon listens."""
 
 

@@ -81,7 +81,7 @@ class Bell(FileSystemEventHandler):
         """Called by watchdog for every event."""
         try:
             self._note(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - it would end the thread, and the process would go on blind
             self.ring_for_all()
 
     def _note(self, event: FileSystemEvent) -> None:

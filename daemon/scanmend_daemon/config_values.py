@@ -30,7 +30,7 @@ def _path(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, str) and not value.strip():
         raise ValueError
     if not isinstance(value, str | Path):
-        raise ValueError
+        raise ValueError  # noqa: TRY004 - pydantic turns ValueError into its own
     text = os.fspath(value)
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ValueError("it holds a control character")

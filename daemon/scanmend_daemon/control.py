@@ -244,8 +244,8 @@ class Actions:
 
     def again(self, hot: HotFolder, relpath: str, sha256: str) -> tuple[Ripe, Path | None] | None:
         """Where the content of a scan is that is to be restored again; None where it is nowhere."""
-        from scanmend_daemon.hotfolder import Ripe
-        from scanmend_daemon.ledger import BACKLOG
+        from scanmend_daemon.hotfolder import Ripe  # noqa: PLC0415 - the daemon alone needs it
+        from scanmend_daemon.ledger import BACKLOG  # noqa: PLC0415
 
         with contextlib.suppress(ScanmendError, OSError):
             entry = safely.stat_scan(hot.root, relpath)
@@ -298,7 +298,7 @@ class Control(Actions):
             return False, f"the main loop has not come round for {silent:.0f} s"
         try:
             self.ledger.set_setting("alive", str(int(time.time() // 60)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the ledger does not work
             return False, f"the ledger takes no entry: {error}"
         return True, "ok"
 

@@ -364,7 +364,7 @@ class Daemon:
                 )  # fmt: skip
             except sqlite3.Error as error:
                 outcome = _of_ledger(error)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one bad file must not stop the rest
                 outcome = error
             self.work.stages.add("intake", time.monotonic() - began)
             self._outcomes.append((task, outcome))
@@ -453,7 +453,7 @@ class Daemon:
         except (Trouble, sqlite3.Error) as error:
             self._pause(error if isinstance(error, Trouble) else _of_ledger(error), job.folder)
             self._retry_at[job.id] = time.monotonic()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one bad job must not end the thread that does them all
             self.log.say(f"{shown(job.relpath)}: {_in_words(error)}")
             self._after_fault(job, folder, error)
         else:
@@ -677,7 +677,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _version() -> str:
-    from scanmend import __version__
+    from scanmend import __version__  # noqa: PLC0415 - read from the installed package, once
 
     return str(__version__)
 

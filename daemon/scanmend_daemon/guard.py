@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-TOKEN_HEADER = "scanmend-token"
+TOKEN_HEADER = "scanmend-token"  # noqa: S105 - its name
 COOKIE_AGE = 30 * 86_400  # seconds
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 _HEADERS = {
@@ -35,7 +35,7 @@ _HEADERS = {
 }
 
 
-class Refused(UsageError):
+class Refused(UsageError):  # noqa: N818 - reads as the sentence it stands for
     """Whoever asks may only look."""
 
     def __init__(self) -> None:

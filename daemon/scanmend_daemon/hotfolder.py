@@ -73,7 +73,7 @@ class HotFolder:
         self.folder, self.ledger, self.skip, self.wake, self.say = folder, ledger, skip, wake, say
         self.root = str(folder.watch)
         self.ignore = Ignore(folder.ignore)
-        self.settling = Settling(_SETTLING, quiet=folder.settle.quiet)
+        self.settling = Settling(_SETTLING, quiet=folder.settle.quiet, give_up=folder.settle.give_up)
         self.in_flight: set[str] = set()
         self.offline, self.by, self.restarts, self.missed = "", "polling", 0, 0
         self.last_scan: float | None = None  # wall clock, for people
@@ -91,6 +91,7 @@ class HotFolder:
         self._bad_since: dict[str, tuple[str, float]] = {}
         self._released: deque[str] = deque()
         self._walk_again = False
+        self._restarts = 0  # of watchers that ended with the folder's going offline
 
     # --- beginning and end ---------------------------------------------------------------
 
@@ -139,6 +140,7 @@ class HotFolder:
     def close(self) -> None:
         """Stops watching and gives the lock back."""
         if self._watcher is not None:
+            self._restarts = self.restarts + 1
             self._watcher.stop()
             self._watcher = None
         if self._lock is not None:
@@ -171,7 +173,7 @@ class HotFolder:
             self._next_walk = now
         if self._watcher is not None:
             health = self._watcher.check(now)
-            self.by, self.restarts = health.by, health.restarts
+            self.by, self.restarts = health.by, self._restarts + health.restarts
             if health.reason:
                 self._tell("", health.reason)
 

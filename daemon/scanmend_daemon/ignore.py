@@ -69,7 +69,7 @@ def _check(line: str) -> None:
     try:
         (pattern,) = pathspec.GitIgnoreSpec.from_lines([line]).patterns
         if pattern.include is None:  # such as "a[", which would never match anything
-            raise ValueError(line)
+            raise ValueError(line)  # noqa: TRY301 - one sentence for both ways of being wrong
     except ValueError as error:
         raise ProfileError(
             f'ignore: "{line}" is not a pattern',

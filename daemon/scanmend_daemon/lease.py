@@ -19,7 +19,7 @@ def writer_of(fd: int) -> bool | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    import fcntl
+    import fcntl  # noqa: PLC0415 - not there on Windows
 
     try:
         # Whoever opens the file for writing in between breaks the lease, and the kernel sends us a

@@ -173,6 +173,7 @@ class Ledger:
             raise
 
     def _prepare(self, path: Path) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA trusted_schema=OFF")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -180,7 +181,6 @@ class Ledger:
             raise PublishError(
                 f"{path} was written by a later version of Scanmend", hint="install that version again"
             )
-        self._db.execute("PRAGMA journal_mode=WAL")  # the first that writes
         if found == 0:
             with self._commit():
                 for statement in _SCHEMA.split(";\n"):
@@ -214,7 +214,7 @@ class Ledger:
     def sources(self, folder: str, relpaths: Sequence[str]) -> dict[str, Source]:
         """What is known of some files, by path; at most a few hundred at a time."""
         marks = ",".join("?" * len(relpaths))
-        query = f"SELECT * FROM sources WHERE folder = ? AND relpath IN ({marks})"
+        query = f"SELECT * FROM sources WHERE folder = ? AND relpath IN ({marks})"  # noqa: S608 - marks only
         with self._lock:
             rows = self._db.execute(query, tuple(map(os.fsencode, (folder, *relpaths)))).fetchall()
         return {
@@ -415,7 +415,7 @@ class Ledger:
     def _jobs(
         self, where: str, values: Iterable[object], *, order: str = "id", limit: int = -1
     ) -> Iterator[Job]:
-        query = f"SELECT * FROM jobs WHERE {where} ORDER BY {order} LIMIT ?"
+        query = f"SELECT * FROM jobs WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - our own words
         with self._lock:
             rows = self._db.execute(query, (*values, limit)).fetchall()
         return map(_job, rows)
@@ -541,7 +541,7 @@ class Ledger:
                 values[key] = values[key].encode("utf-8", "backslashreplace").decode()
         values["updated"] = time.time()
         words = ", ".join([*(f"{key} = ?" for key in values), *([plus] if plus else [])])
-        self._db.execute(f"UPDATE jobs SET {words} WHERE id = ?", (*values.values(), number))
+        self._db.execute(f"UPDATE jobs SET {words} WHERE id = ?", (*values.values(), number))  # noqa: S608
 
     # --- settings ------------------------------------------------------------------------
 

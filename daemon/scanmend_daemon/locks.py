@@ -54,7 +54,7 @@ class Lock:
         if fd is not None:
             os.close(fd)
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Lock:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self
 
     def __exit__(
@@ -147,12 +147,12 @@ def _hold(path: str, fd: int, sentence: str) -> Lock:
 def _locked(fd: int) -> bool:
     try:
         if sys.platform == "win32":
-            import msvcrt
+            import msvcrt  # noqa: PLC0415 - Windows alone
 
             os.lseek(fd, _SHIELDED, os.SEEK_SET)
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
+            import fcntl  # noqa: PLC0415 - not there on Windows
 
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

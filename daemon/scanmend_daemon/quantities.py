@@ -107,7 +107,7 @@ def _between(amount: Amount, low: Amount, high: Amount) -> Amount:
 
 def _text_of(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError
+        raise ValueError  # noqa: TRY004 - pydantic turns ValueError into its own
     return value if isinstance(value, str) else f"{value!r}"
 
 

@@ -222,7 +222,7 @@ def _few(hot: HotFolder, most: int) -> list[Any]:
     return found
 
 
-def _wait(
+def _wait(  # noqa: PLR0917 - the columns of a table, in order
     root: str, name: str, state: str, reason: str, since: str | None, job: int | None
 ) -> dict[str, Any]:
     return {
@@ -249,12 +249,12 @@ def _failure(job: Job) -> dict[str, Any]:
 
 
 def _pid() -> int:
-    import os
+    import os  # noqa: PLC0415
 
     return os.getpid()
 
 
 def _version() -> str:
-    from scanmend import __version__
+    from scanmend import __version__  # noqa: PLC0415 - read from the installed package, once
 
     return str(__version__)

@@ -100,8 +100,8 @@ def _refuse_writable_by_others(path: Path) -> None:
 
 def _is_one_persons(uid: int, gid: int) -> bool:
     """Whether the group is the owner's alone, as Debian and Ubuntu make it, with a umask of 002."""
-    import grp
-    import pwd
+    import grp  # noqa: PLC0415 - Unix only
+    import pwd  # noqa: PLC0415
 
     try:
         owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)

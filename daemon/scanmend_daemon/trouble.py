@@ -15,7 +15,7 @@ class Where(str, Enum):
     ENGINE = "the engine"
 
 
-class Trouble(Exception):
+class Trouble(Exception):  # noqa: N818 - no error of the scan's, which is the point
     """The surroundings are not fit for work: a full disk, a share offline, no engine.
 
     The job goes back into the queue, nothing is held against it, and its folder pauses until a look
@@ -32,7 +32,7 @@ class Busy(Trouble):
 
 
 @dataclass
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - carries what the engine said about a scan
     """The engine could not do a job.
 
     Attributes:

@@ -203,13 +203,13 @@ def _observe(root: str, bell: Bell, *, recursive: bool) -> BaseObserver:
 
 def _observer() -> tuple[BaseObserver, list[type[FileSystemEvent]] | None]:
     if sys.platform.startswith("linux"):
-        from watchdog.observers.inotify import InotifyObserver
+        from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415 - Linux alone
 
         # It says so loudly when a new folder is found twice, which does no harm.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         # Only the full events tell a file that was moved in from elsewhere from one that is being written.
         return InotifyObserver(generate_full_events=True), _WANTED
-    from watchdog.observers import Observer
+    from watchdog.observers import Observer  # noqa: PLC0415
 
     return Observer(), None
 

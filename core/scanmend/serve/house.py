@@ -81,8 +81,13 @@ async def _serve(settings: Settings, scratch: Path, listener: socket.socket, doo
     )  # fmt: skip
     server = _Server(config, house)
     house.serve(lambda: setattr(server, "should_exit", True))
-    # uvicorn raises the signals that it has caught once more at its end, which must not end us early.
-    before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)}
+    loop = asyncio.get_running_loop()
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(house.leave)
+
+    # Before uvicorn listens to signals, and after: it raises those that it has caught once more at its end.
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -311,10 +316,6 @@ def _write_token(path: Path, values: dict[str, Any]) -> None:
     with os.fdopen(handle, "w", encoding="ascii") as file:
         json.dump(values, file)
     part.replace(path)
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    pass
 
 
 def _version() -> str:

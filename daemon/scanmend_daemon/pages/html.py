@@ -42,7 +42,7 @@ def _text(child: Child) -> str:
     return child if isinstance(child, Markup) else escape(child, quote=False)
 
 
-def _attribute(key: str, value: str | bool | float | None) -> str:
+def _attribute(key: str, value: str | bool | float | None) -> str:  # noqa: FBT001 - as in HTML
     if value is None or value is False:
         return ""
     name = key.rstrip("_").replace("_", "-")
