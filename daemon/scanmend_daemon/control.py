@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _PREVIEW = re.compile(r"\d{1,18}-(before|after)\.jpg")
 _MOST_PROBLEMS = 200
-_STALE = 300.0
+_STUCK = 1800.0
+"""Seconds without a sign of life from a job: publishing to a slow share may take long."""
 _ENDED = (State.FAILED, State.CANCELLED, State.SKIPPED)
 
 
@@ -296,6 +297,9 @@ class Control(Actions):
         silent = time.monotonic() - self._daemon.last_round
         if silent > 60:
             return False, f"the main loop has not come round for {silent:.0f} s"
+        for progress in list(self._daemon.work.running.values()):
+            if time.monotonic() - progress.heard > _STUCK:
+                return False, f"{shown(progress.job.relpath)} does not get on: {progress.stage}"
         try:
             self.ledger.set_setting("alive", str(int(time.time() // 60)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the ledger does not work

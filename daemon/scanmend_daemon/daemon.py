@@ -252,6 +252,7 @@ class Daemon:
             self.control.write_status(running=False)
         self.ledger.close()
         self._lock.release()
+        self.log.say("stopped")
 
     # --- the main loop -------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ class Progress:
     total: float = 0.0
     eta_s: float | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    heard: float = field(default_factory=time.monotonic)  # the engine's last sign of life
 
 
 @dataclass
@@ -360,6 +361,7 @@ def _crash(failure: Failure) -> str:
 
 
 def _follow(progress: Progress, event: Mapping[str, Any]) -> None:
+    progress.heard = time.monotonic()
     if event.get("state") == "running":
         progress.stage = str(event.get("stage") or progress.stage)
         progress.done = float(event.get("done") or 0.0)

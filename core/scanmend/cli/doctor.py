@@ -31,6 +31,10 @@ _PACKAGES = (
     "safetensors",
     "pyyaml",
     "rich",
+    "pydantic",
+    "watchdog",
+    "starlette",
+    "uvicorn",
 )
 _CODECS = {
     "LZW": "lzw",
@@ -178,6 +182,34 @@ def _codec(imagecodecs: object, name: str) -> bool:
         return False
 
 
+def _engine() -> Iterator[Check]:
+    from scanmend.serve.client import Engine, EngineFault  # noqa: PLC0415 - with the other checks' imports
+
+    try:
+        health = Engine().health()
+    except EngineFault as fault:
+        idle = fault.kind == "unreachable"
+        found = "not running; started when it is needed" if idle else fault.sentence
+        yield Check("engine", idle, found, "" if idle else fault.hint)
+        return
+    yield Check("engine", True, f"running as process {health['pid']}, {health['device'] or 'not used yet'}")
+
+
+def _hot_folder() -> Iterator[Check]:
+    from scanmend_daemon import config  # noqa: PLC0415 - with the other checks' imports
+
+    path = config.default_path()
+    if not path.exists():
+        yield Check("hot folder", True, f"none is set up; {path} would be read")
+        return
+    try:
+        remarks = config.check(config.load(path))
+    except ScanmendError as error:
+        yield Check("hot folder", False, error.message, error.hint)
+        return
+    yield Check("hot folder", not remarks, f"{path} is in order", "; ".join(remarks))
+
+
 _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _python,
     _packages,
@@ -186,4 +218,6 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _openvino,
     _temporary_folder,
     _codecs,
+    _engine,
+    _hot_folder,
 )
