@@ -174,8 +174,8 @@ class HotFolder:
         if self._watcher is not None:
             health = self._watcher.check(now)
             self.by, self.restarts = health.by, self._restarts + health.restarts
-            if health.reason:
-                self._tell("", health.reason)
+            if health.reason and self.folder.by != "polling":  # who asked for it knows
+                self._tell("", f"{shown(self.root)}: {health.reason}")
 
     def _go_offline(self, error: Exception) -> None:
         sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -227,6 +227,8 @@ class Work:
             digest = disk.hash_of(part)
         except OSError as error:
             raise Trouble(Where.OUTPUT, f"the result cannot be read back: {error.strerror}") from error
+        if digest is None and not part.parent.is_dir():
+            raise Trouble(Where.OUTPUT, f"{shown(part.parent)} was taken away")
         if digest is None:
             raise Failure("EngineError", "the engine wrote no result")
         if digest == job.sha256:
