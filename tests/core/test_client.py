@@ -179,23 +179,25 @@ def test_an_engine_is_started_where_none_runs_and_used_where_one_does(folder: Pa
 
 
 def test_many_who_start_one_at_once_get_the_same(folder: Path) -> None:
-    address, pids = str(folder / "engine.sock"), []
+    address, started = str(folder / "engine.sock"), []
 
     def start() -> None:
-        engine = Engine(address)
-        engine.start(COMMAND)
-        pids.append(engine.health()["pid"])
+        started.append(Engine(address).start(COMMAND))
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    os.kill(pids[0], 15)
-    until(lambda: not os.path.lexists(address))
+    try:
+        until(lambda: sum(process.poll() == 0 for process in started) == 3)
+        pid = Engine(address).health()["pid"]
 
-    assert len(pids) == 4
-    assert len(set(pids)) == 1
+        assert [process.pid for process in started if process.poll() is None] == [pid]
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import shutil
 import socket
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -217,14 +217,15 @@ def test_what_is_no_picture_fails_in_a_sentence_under_its_own_name(
 ) -> None:
     source = tmp_path / "f00"
     scan_file(tmp_path / "real.png", 64)
-    {
+    make: dict[str, Callable[[], object]] = {
         "link": lambda: source.symlink_to(tmp_path / "real.png"),
         "pipe": lambda: os.mkfifo(source),
         "folder": source.mkdir,
         "missing": lambda: None,
         "garbage": lambda: source.write_bytes(b"no picture at all, only words" * 9),
         "empty": source.touch,
-    }[kind]()
+    }
+    make[kind]()
     for wanted in ({"kind": "probe"}, {"target": {"path": str(tmp_path / "part")}, "profile": STRONG}):
         job = server.engine.submit({"source": {"path": str(source), "name": "scan.tif"}, **wanted})
 
@@ -288,7 +289,7 @@ def test_an_attached_job_ends_with_its_listener(server: Server, tmp_path: Path) 
     events = server.engine.events(job)
     next(events)
 
-    events.close()  # type: ignore[attr-defined] - a generator
+    events.close()
 
     assert server.end(job)["state"] == "cancelled"
     assert not (tmp_path / "part").exists()
