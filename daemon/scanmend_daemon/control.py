@@ -93,7 +93,8 @@ class Actions:
 
     def _jobs(self, arguments: Mapping[str, Any], *states: State) -> list[Job]:
         if "job" in arguments:
-            job = self.ledger.job(int(arguments["job"]))
+            number = str(arguments["job"])
+            job = self.ledger.job(int(number)) if number.isascii() and number.isdigit() else None
             if job is None:
                 raise UsageError(f"there is no job {arguments['job']}", hint="scanmend status lists them")
             return [job]

@@ -101,6 +101,7 @@ class Daemon:
         self.wake = threading.Event()
         self._stop = threading.Event()
         self._reload_asked = threading.Event()
+        self._config_stamp = (_stamp(config.path), math.inf)
         self.config_error = ""
         self.reloads_ok = self.reloads_failed = 0
         self.last_round = time.monotonic()
@@ -587,17 +588,13 @@ class Daemon:
 
     # --- the configuration ---------------------------------------------------------------
 
-    _config_stamp: tuple[object, float] | None = None
-
     def _see_to_config(self, now: float) -> None:
         asked = self._reload_asked.is_set()
         self._reload_asked.clear()
         path = self.config.path
         if path is None:
             return
-        stamp = disk.signature_of(Path(os.path.realpath(path)))
-        if self._config_stamp is None:
-            self._config_stamp = (stamp, math.inf)
+        stamp = _stamp(path)
         if stamp != self._config_stamp[0]:
             self._config_stamp = (stamp, now)  # it has to hold still first: editors write in steps
         elif asked or now - self._config_stamp[1] >= _RELOAD_QUIET:
@@ -663,6 +660,10 @@ def _own_places(config: Config) -> frozenset[tuple[int, int]]:
 
 def _fault(error: Exception) -> tuple[str, str]:
     return "ScanmendError", _in_words(error)
+
+
+def _stamp(path: Path | None) -> str | None:
+    return None if path is None else disk.signature_of(Path(os.path.realpath(path)))
 
 
 def _of_ledger(error: sqlite3.Error) -> Trouble:

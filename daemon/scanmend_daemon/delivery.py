@@ -26,6 +26,7 @@ from scanmend_daemon.words import name_key, shown
 
 _MOST_NAMES = 10_000
 _MOST_LOOKED_AT = 200
+_RAISE = "if it is a real scan, raise limits.max_megapixels or limits.max_pages of its folder"
 _CANNOT_MOVE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 Say = Callable[[str], None]
@@ -201,7 +202,8 @@ class Delivery:
         """Drops the private copy of a content that no job needs any more."""
         with self.spooling:
             if not self.ledger.in_use(job.sha256):
-                disk.remove(self.spool / job.sha256)
+                with contextlib.suppress(OSError):  # else it is swept away at the next start
+                    disk.remove(self.spool / job.sha256)
 
     def moving(self, job: Job) -> Path:
         """The hidden name, in the hot folder, of an original on its way to the archive."""
@@ -303,6 +305,8 @@ class Delivery:
 
     def set_aside(self, job: Job, folder: Folder, failure: str, sentence: str, hint: str) -> Job:
         """Ends a job that cannot be done: a link to the scan and a sentence in the folder for failures."""
+        if failure == "LimitExceeded" and "limits." not in hint:
+            hint = _RAISE
         note: str | None = None
         try:
             self._take_back(job)

@@ -486,3 +486,74 @@ def test_a_sidecar_that_is_missing_holds_its_result_back(target: Path) -> None:
         temps[1].write_bytes(NEW)
 
     assert names(target) == []
+
+
+# --- giving a finished part its name -----------------------------------------------------
+
+
+@pytest.fixture
+def part(target: Path) -> Path:
+    made = target.with_name(".part")
+    made.write_bytes(NEW)
+    return made
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_part_gets_its_name_and_its_own_is_gone(
+    *, links: bool, part: Path, target: Path, request: pytest.FixtureRequest
+) -> None:
+    if not links:
+        request.getfixturevalue("no_links")
+
+    publish.place(part, target)
+
+    assert names(target) == [target.name]
+    assert target.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])
+def test_a_name_that_is_taken_stays_and_so_does_the_part(
+    *, links: bool, kind: str, part: Path, target: Path, request: pytest.FixtureRequest
+) -> None:
+    if kind == "file":
+        target.write_bytes(OLD)
+    elif kind == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to("nowhere")
+    before = target.lstat()
+    if not links:
+        request.getfixturevalue("no_links")
+
+    with pytest.raises(TargetExists, match="meanwhile|in the meantime"):
+        publish.place(part, target)
+    assert part.read_bytes() == NEW
+    assert target.lstat().st_ino == before.st_ino
+
+
+@pytest.mark.usefixtures("no_links")
+def test_where_a_rename_cannot_refuse_either_the_name_is_reserved_first(
+    part: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_renamed", lambda *_: False)
+    publish.place(part, target)
+    assert target.read_bytes() == NEW
+    part.write_bytes(OLD)
+
+    with pytest.raises(TargetExists):
+        publish.place(part, target)
+    assert target.read_bytes() == NEW
+
+
+def test_a_part_that_is_not_there_is_the_systems_error(target: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        publish.place(target.with_name(".part"), target)
+    assert names(target) == []
+
+
+def test_a_folder_is_synced_and_a_missing_one_is_an_error(target: Path) -> None:
+    publish.sync_folder(target.parent)
+
+    with pytest.raises(FileNotFoundError):
+        publish.sync_folder(target)
