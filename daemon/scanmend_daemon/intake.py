@@ -6,6 +6,7 @@ is all there is, and whatever a kill leaves in the spool is swept away at the ne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -137,7 +138,8 @@ class Intake:
             copied = self._copy(arrival, origin)
             return self._judge(copied, patient=patient) if isinstance(copied, _Arrival) else copied
         finally:
-            disk.remove(incoming)
+            with contextlib.suppress(OSError):  # else it is swept away at the next start
+                disk.remove(incoming)
 
     # --- copying -------------------------------------------------------------------------
 
@@ -278,8 +280,7 @@ class Intake:
             # A copy of this content that is there already may be in the engine's hands: it stays as it is.
             kept = self.spool / arrival.sha256
             if arrival.incoming.exists() and not kept.exists():
-                arrival.incoming.rename(kept)
-                sync_folder(self.spool)
+                self._keep(arrival.incoming, kept)
             job, new = self.ledger.add(
                 folder=arrival.root,
                 relpath=arrival.relpath,
@@ -300,6 +301,14 @@ class Intake:
         self.delivery.release(job)
         before = "it was restored with these very settings before"
         return Known(job.id, before if job.state == State.DONE else job.sentence or before)
+
+    def _keep(self, incoming: Path, kept: Path) -> None:
+        try:
+            incoming.rename(kept)
+            sync_folder(self.spool)
+        except OSError as error:
+            sentence = f"{shown(self.spool)} cannot be written to: {error.strerror}"
+            raise Trouble(Where.STATE, sentence) from error
 
     def _refused(self, arrival: _Arrival, failure: Failure) -> Outcome:
         """The scan cannot be restored, as far as can be told without trying: it goes to the failures."""

@@ -273,10 +273,11 @@ class Scene:
         wanted = set(self.plot.bad) | (set() if moved else set(self.plot.good))
         found = [f"the hot folder holds {sorted(here)}"] if here != wanted else []
         if moved:
-            archived = [_read(path) for path in self._visible(self.archive)]
-            for name, data in self.plot.good.items():
-                if archived.count(data) != 1:
-                    found.append(f"{name} lies {archived.count(data)} times in the archive")
+            archived = Counter(_read(path) for path in self._visible(self.archive))
+            for data, number in Counter(self.plot.good.values()).items():
+                if archived[data] != number:
+                    names = [name for name, content in self.plot.good.items() if content == data]
+                    found.append(f"{names} lie {archived[data]} times in the archive")
         for name, data in self.plot.bad.items():
             scans = [path for path in self._visible(self.failed) if _read(path) == data]
             notes = [_read(path.with_name(f"{path.name}.txt")) or b"" for path in scans]
