@@ -162,6 +162,66 @@ def test_every_commit_is_synced(ledger: Ledger) -> None:
     assert ledger._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
+def test_counts_follow_every_move(ledger: Ledger) -> None:
+    one, two = add(ledger), add(ledger, "b.tif", folder="/other")
+    add(ledger)  # is there already
+    ledger.take("/in", FRESH)
+    ledger.fail(one, "DamagedFile", "it is torn", "", note=None)
+    ledger.fail(two, "FormatError", "it is none", "", note=None)
+    ledger.retry(ledger.job(two.id) or two)
+
+    assert ledger.count() == {"/in": {"failed": 1}, "/other": {"queued": 1}}
+    assert ledger.failures_by_class() == {"DamagedFile": 1}
+
+
+def test_no_question_of_the_main_loop_takes_longer_for_a_long_history(ledger: Ledger) -> None:
+    """Counted in steps of SQLite's machine, which a busy computer does not change."""
+
+    def steps() -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        ledger._db.set_progress_handler(step, 1)
+        ledger.count()
+        ledger.failures_by_class()
+        ledger.waiting("/in")
+        ledger.take("/in", BACKLOG)
+        ledger.asked_again("/in", 10)
+        ledger.sources("/in", ["1.tif", "none.tif"])
+        ledger.of_file("/in", "1.tif")
+        ledger.twin("1", "p")
+        ledger.made("1")
+        ledger.in_use("1")
+        ledger.setting("paused:/in")
+        list(ledger.in_state(State.QUEUED, State.WAITING, limit=50))
+        ledger.latest(State.DONE, State.FAILED, limit=20)
+        ledger._db.set_progress_handler(None, 0)
+        return count
+
+    def fill(first: int, last: int) -> None:
+        jobs = ((b"/in", b"%d.tif" % n, str(n), "p", "{}", "done", n, n) for n in range(first, last))
+        with ledger._commit():
+            ledger._db.executemany(
+                "INSERT INTO jobs (folder, relpath, sha256, profile_hash, profile, state, created, updated) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                jobs,
+            )
+            ledger._db.execute(
+                "INSERT OR IGNORE INTO sources SELECT folder, relpath, '', sha256, id, 0 FROM jobs"
+            )
+
+    fill(0, 100)
+    few = steps()
+    fill(100, 10_000)
+    many = steps()
+
+    assert many < few * 1.3
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -172,7 +232,7 @@ def test_every_commit_is_synced(ledger: Ledger) -> None:
         "SELECT * FROM jobs WHERE out_sha256 = ? LIMIT 1",
         "SELECT * FROM jobs WHERE sha256 = ? AND state = ? LIMIT 1",
         "SELECT * FROM sources WHERE folder = ? AND again = 1 LIMIT ?",
-        "SELECT folder, state, COUNT(*) FROM jobs GROUP BY 2, 1",
+        "SELECT COALESCE(MAX(revision), 0) + 1 FROM jobs WHERE folder = ? AND relpath = ?",
     ],
 )
 def test_what_is_asked_often_is_answered_by_an_index(ledger: Ledger, query: str) -> None:
