@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ _LINE = 64 * 2**20  # bytes: the report of a thousand pages is one line
 _WATCH_EVERY = 0.2  # seconds between two looks at a busy worker
 _SECONDS_PER_MEGAPIXEL = 2.0
 _START_SECONDS = 180.0  # to load torch from a slow disk
+_LAST_BREATH = 2.0  # seconds between closing its line and its end
 _GRACE = 10.0  # seconds to reach the end of a tile
 
 
@@ -158,9 +160,11 @@ class Worker:
             async for line in process.stdout:
                 self._heard = time.monotonic()
                 self._hear(json.loads(line))
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()  # without a line it is of no use, should it live
-        code = await process.wait()
+        try:
+            code = await asyncio.wait_for(process.wait(), _LAST_BREATH)
+        except asyncio.TimeoutError:
+            _kill(process)  # without a line it is of no use
+            code = await process.wait()
         self._process, self._ready, self.facts = None, False, {}
         if self.job:
             self._bury(self.job, code)
@@ -202,8 +206,7 @@ class Worker:
     def _kill(self, why: str) -> None:
         self._killed_for = why
         if self._process:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            _kill(self._process)
 
     def _bury(self, job: Job, code: int) -> None:
         crash = self._killed_for or (f"signal {-code}" if code < 0 else f"exit {code}")
@@ -269,6 +272,15 @@ class Crew:
     def _interrupt(self, job: Job) -> None:
         for worker in self.workers:
             worker.interrupt(job)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kills without a look first: that of `Process.kill` may take the status from who waits for it."""
+    with contextlib.suppress(ProcessLookupError):
+        if process.returncode is None and sys.platform != "win32":
+            os.kill(process.pid, signal.SIGKILL)
+        elif process.returncode is None:
+            process.kill()
 
 
 def resident(pid: int) -> int:
