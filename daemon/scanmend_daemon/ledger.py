@@ -86,7 +86,8 @@ CREATE TABLE tally (
 """
 # Counting 100,000 rows for each look at the status page would cost more than all the rest.
 _COUNTED = """
-    INSERT INTO tally (folder, state, class, number) VALUES (new.folder, new.state, COALESCE(new.class, ''), 1)
+    INSERT INTO tally (folder, state, class, number)
+    VALUES (new.folder, new.state, COALESCE(new.class, ''), 1)
     ON CONFLICT DO UPDATE SET number = number + 1;
 """
 _DISCOUNTED = """

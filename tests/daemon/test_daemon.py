@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from scanmend.errors import UsageError
+from scanmend_daemon import disk
 from scanmend_daemon.daemon import Daemon
 from scanmend_daemon.ledger import State
 from scanmend_daemon.log import Log
@@ -23,11 +25,11 @@ from tests.daemon.running import WAIT, House, picture
 
 
 @pytest.fixture
-def house(tmp_path: Path, engine: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, engine: Server, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(engine.address.parents[1]))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    yield House(tmp_path)
+    return House(tmp_path)
 
 
 def test_what_lay_there_and_what_comes_is_restored(house: House) -> None:
@@ -225,6 +227,46 @@ def test_a_paused_folder_rests_and_shuts_no_other_out(house: House) -> None:
         assert daemon.ledger.waiting(str(house.inbox)) == 40
 
 
+def test_a_folders_backlog_shuts_no_other_out(house: House) -> None:
+    other = house.base / "other"
+    other.mkdir()
+    house.configure(f"  - watch: {other}\n    settle: 0.1s\n    limits: {{min_free: 0}}\n")
+    for number in range(60):
+        house.drop(f"{number}.png", picture(number))
+
+    with house.running():
+        house.until(house.results)
+        house.drop("b.png", picture(99), folder=other)
+        house.until(lambda: house.results(house.base / "other-restored"))
+
+        assert len(house.results()) < 60
+
+
+def test_a_scan_on_a_flaw_of_the_disk_stops_none_but_itself(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = disk._pieces
+
+    def flawed(source: int, stop: Callable[[], bool]) -> Iterator[bytes]:
+        if Path(f"/proc/self/fd/{source}").readlink().name == "flawed.png":
+            raise disk.ReadError(errno.EIO, os.strerror(errno.EIO))
+        return pieces(source, stop)
+
+    monkeypatch.setattr(disk, "_pieces", flawed)
+    house.drop("flawed.png", picture(0))
+    with house.running() as daemon:
+        for number in range(5):
+            house.drop(f"{number}.png", picture(number + 1))
+        house.until_results(*(f"{number}_restored.png" for number in range(5)))
+        waiting = daemon.control.snapshot()["waiting"]
+        paused = dict(daemon.pauses)
+
+    assert not paused
+    assert [(scan["file"], "Input/output error" in scan["reason"]) for scan in waiting] == [
+        ("flawed.png", True)
+    ]
+
+
 def test_cancel_retry_and_reprocess_in_the_states_they_meet(house: House) -> None:
     with house.running() as daemon:
         house.act("pause", folder=str(house.inbox))
@@ -310,7 +352,7 @@ def test_a_reload_takes_a_folder_away_and_gives_it_another_output(house: House) 
     with house.running() as daemon:
         for number in range(6):
             house.drop(f"{number}.png", picture(number))
-        house.until(lambda: house.results())
+        house.until(house.results)
         house.configure(
             f"  - watch: {other}\n    settle: 0.1s\n    limits: {{min_free: 0}}\n",
             folder=f"    output: {house.base / 'elsewhere'}\n",

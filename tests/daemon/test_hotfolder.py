@@ -146,7 +146,7 @@ def test_the_newest_do_not_wait_behind_a_backlog(watched: Watched) -> None:
 
     found = watched.ripe(limit=4, backlog=3)
 
-    assert [ripe.entry.relpath for ripe in found][0] == "new.tif"
+    assert found[0].entry.relpath == "new.tif"
     assert len(found) == 4
     assert len(watched.ripe(limit=4, backlog=0)) == 0
 
