@@ -158,6 +158,7 @@ class HotFolder:
             self._take_hints(now)
             self._walk_on(now)
             self._look_again(now)
+            self._count_missed(now)
         except UsageError as error:  # another daemon took the folder while it was offline
             self._go_offline(error)
         except OSError as error:
@@ -335,15 +336,18 @@ class HotFolder:
 
     def _note_unnoticed(self, entry: Entry, now: float) -> None:
         """A scan that events should have told of; it counts as missed if they do not in a moment."""
-        for relpath, when in list(self._unnoticed.items()):
-            if now - when < _UNNOTICED:
-                break
-            del self._unnoticed[relpath]
-            self.missed += 1
         settling = entry.relpath in self.settling.held or entry.relpath in self._hinted
         if self.walked and self.by == "events" and not settling and entry.relpath not in self._unnoticed:
             _remember(self._unnoticed, entry.relpath, now)
             _remember(self._hinted, entry.relpath, now)
+
+    def _count_missed(self, now: float) -> None:
+        while self._unnoticed:
+            relpath, when = next(iter(self._unnoticed.items()))
+            if now - when < _UNNOTICED:
+                return
+            del self._unnoticed[relpath]
+            self.missed += 1
 
     # --- settling ------------------------------------------------------------------------
 
