@@ -197,7 +197,7 @@ def short_folder() -> Iterator[Path]:
 def mounted(origin: Path, at: Path, *options: str) -> Iterator[Path]:
     """A folder shown at a second place, as a share is: what others write behind it makes no event."""
     at.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["bindfs", *options, str(origin), str(at)], check=True, timeout=30)
+    subprocess.run(["bindfs", "-o", "nonempty", *options, str(origin), str(at)], check=True, timeout=30)
     try:
         yield at
     finally:
