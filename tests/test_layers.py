@@ -81,7 +81,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.cli": {
         "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.evaluate",
         "scanmend.formats", "scanmend.pipeline", "scanmend.places", "scanmend.publish", "scanmend.report",
-        "scanmend.serve", "scanmend_daemon", "scanmend_install", *_DECIDING, *_LEAVES,
+        "scanmend.serve", "scanmend.serve.client", "scanmend_daemon", "scanmend_install",
+        *_DECIDING, *_LEAVES,
     },
     "scanmend.__main__": {"scanmend.cli"},
 }  # fmt: skip
