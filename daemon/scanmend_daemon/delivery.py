@@ -193,7 +193,9 @@ class Delivery:
                 self._put_back(job, folder)
                 self.say(f"{shown(job.relpath)}: the original stays where it is: {error.strerror}")
         self._withdraw_notes(job, folder)
-        moved = folder.originals is not None and not os.path.lexists(Path(job.folder) / job.relpath)
+        source = Path(job.folder) / job.relpath
+        moved = folder.originals is not None and not os.path.lexists(source)
+        disk.hold_fast(source)  # our private copy, which is synced, goes now
         self.ledger.done(job, sentence, moved=moved)
         self.release(job)
         return self._again(job)
@@ -249,6 +251,7 @@ class Delivery:
             sync_folder(moving.parent)
             if disk.signature_of(moving) != job.signature:
                 self._put_back(job, folder)  # it was exchanged in that very moment
+        disk.hold_fast(moving)
         # After a power cut some file systems show a file under both names; a rename of two links to
         # one file does nothing and calls it success.
         if os.path.lexists(moving) and os.path.lexists(source) and source.samefile(moving):
@@ -267,7 +270,7 @@ class Delivery:
         elif there or not _placed_here(moving, target):
             if there:  # of an attempt that was cut off, perhaps before the folder was synced
                 disk.remove(self._hidden(target, job, "original"))
-                sync_folder(target.parent)
+                disk.hold_fast(target)
             else:
                 self._keep_copy(moving, target, job)
             disk.remove(moving)
@@ -310,6 +313,7 @@ class Delivery:
         note: str | None = None
         try:
             self._take_back(job)
+            disk.hold_fast(Path(job.folder) / job.relpath)
             note = self._note(job, folder, sentence, hint)
         except OSError as error:
             self.say(f"{shown(folder.failed)} cannot take a note: {error.strerror}")

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,11 +190,18 @@ class Scene:
 
     def traced(self, at: int, do: str = "kill", *, mutant: str = "", **more: Any) -> Traced:
         """Runs the daemon and strikes at its `at`-th change; 0 only counts."""
-        log = self.home / "calls.log"
+        with tempfile.NamedTemporaryFile(prefix="sm-calls-", suffix=".log") as file:
+            return self._traced(Path(file.name), at, do, mutant, more)
+
+    def _traced(self, log: Path, at: int, do: str, mutant: str, more: Mapping[str, Any]) -> Traced:
         below = [f"{self.home}/", f"{self.archive}/"]
+        frozen = more.get("frozen")
         spec = {"command": self.command(mutant=mutant), "below": below, "at": at, "do": do, "log": str(log)}
-        spec |= more
-        with self.start([sys.executable, str(RIGS / "tracer.py"), json.dumps(spec)]) as process:
+        spec |= {key: value for key, value in more.items() if key != "frozen"}
+        words = [sys.executable, str(RIGS / "tracer.py"), json.dumps(spec)]
+        with self.start(words, stdin=subprocess.PIPE) as process:
+            if frozen is not None:
+                _when_frozen(process, frozen)
             run = _ended(process)
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         assert lines, run.text
@@ -423,6 +430,15 @@ def _ended(process: subprocess.Popen[str]) -> Run:
         text, _ = process.communicate()
         text += "\nit did not end by itself: work cannot go on"
     return Run(process.returncode, text)
+
+
+def _when_frozen(process: subprocess.Popen[str], then: Callable[[], None]) -> None:
+    """Does something while the daemon stands still before the call, and lets the tracer kill it then."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "frozen\n":
+            then()
+            return
 
 
 def _files(folder: Path) -> Iterator[Path]:
