@@ -199,7 +199,7 @@ class Keeping(RuleBasedStateMachine):
         try:
             action()
         except Trouble:
-            pass
+            ledger.left = -1
         except Crash:
             self.bench.reopen()
         else:
