@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 endif
 BOOTSTRAP := $(PYTHON) install/bootstrap.py
 
-.PHONY: help demo picture test test-slow test-all check lint bench bare clean
+.PHONY: help demo picture test test-slow test-all soak check lint bench bare clean
 
 help:
 	@echo "make demo       restore an aged sample picture; SCANS=\"a.tif b.jpg\" restores yours as well"
 	@echo "make test       the fast tests; ARGS=\"-k tiff\" goes to pytest"
 	@echo "make check      ruff, mypy and the fast tests: before a commit"
 	@echo "make test-all   every test;  make test-slow: only those that take minutes"
+	@echo "make soak       the hot folder on a bad day, MINUTES=600 for a night (10 if not said)"
 	@echo "make bench      speed and memory of restoring"
 	@echo "make bare       build the wheel, install it without development tools, run it"
 
@@ -34,6 +35,9 @@ test-slow:
 
 test-all:
 	$(BOOTSTRAP) test --venv $(VENV) -m "slow or not slow" $(ARGS)
+
+soak:
+	SCANMEND_SOAK_MINUTES=$(or $(MINUTES),10) $(BOOTSTRAP) test --venv $(VENV) -m slow -k bad_day -s $(ARGS)
 
 lint:
 	$(BOOTSTRAP) venv --venv $(VENV) --extras demo,dev
