@@ -152,7 +152,7 @@ def test_the_newest_do_not_wait_behind_a_backlog(watched: Watched) -> None:
 
 
 def test_a_backlog_larger_than_the_room_comes_in_turn_and_whole(watched: Watched) -> None:
-    names = {f"{number}.tif" for number in range(1500)}
+    names = {f"{number}.tif" for number in range(900)}
     for name in names:
         watched.write(name, age=1000)
 
