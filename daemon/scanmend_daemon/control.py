@@ -235,7 +235,9 @@ class Actions:
                 checked += 1
                 problems += _problems(job)
         sentence = f"{checked} results checked: " + (
-            f"{len(problems)} problems" if problems else "all is well"
+            f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"
+            if problems
+            else "all is well"
         )
         return {
             "sentence": sentence,
@@ -411,7 +413,8 @@ def _said(what: str, names: list[str]) -> dict[str, Any]:
 
 def _of_job(job: Job) -> dict[str, Any]:
     hint = f" ({job.hint})" if job.hint else ""
-    return {"state": job.state.value, "reason": f"{job.sentence or 'its turn comes'}{hint}"}
+    usual = "the engine works on it" if job.state == State.RUNNING else "its turn comes"
+    return {"state": job.state.value, "reason": f"{job.sentence or usual}{hint}"}
 
 
 def _summary(job: Job) -> dict[str, Any]:

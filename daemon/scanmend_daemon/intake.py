@@ -293,7 +293,7 @@ class Intake:
                 lane=arrival.lane,
                 state=state,
             )
-            if not new and job.state not in (*LIVE, State.DONE) and arrival.again:
+            if not new and arrival.again and _may_be_done_again(job):
                 self.ledger.retry(job, state=state)
                 job = self.ledger.job(job.id) or job
         if job.state in LIVE:
@@ -318,6 +318,13 @@ class Intake:
             return added
         self.delivery.set_aside(added.job, arrival.folder, failure.kind, failure.sentence, failure.hint)
         return Known(added.job.id, failure.sentence)
+
+
+def _may_be_done_again(job: Job) -> bool:
+    """Whether another try is of use: it came to no result, or somebody took the result away."""
+    if job.state == State.DONE:
+        return not os.path.lexists(job.target or "")
+    return job.state not in LIVE
 
 
 @dataclass(frozen=True)

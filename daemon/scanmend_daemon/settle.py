@@ -216,8 +216,12 @@ class Settling:
         for lane in (self._fresh, self._backlog):
             for relpath, seen in list(lane.items()):  # asked by other threads
                 empty = seen.entry is not None and seen.entry.size == 0
-                reason = "it is still empty" if empty else f"until it has not changed for {seen.quiet:g} s"
-                yield Wait(relpath, seen.first, reason)
+                quiet = (
+                    "it is quiet, and its turn comes"
+                    if seen.ripe()
+                    else f"until it has not changed for {seen.quiet:g} s"
+                )
+                yield Wait(relpath, seen.first, "it is still empty" if empty else quiet)
 
     def _find(self, relpath: str) -> _Seen | None:
         return self._fresh.get(relpath) or self._backlog.get(relpath)

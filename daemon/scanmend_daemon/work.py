@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -381,8 +381,18 @@ def told(job: Job) -> str:
         return (
             "nothing to do: copied as it is" if report.get("unchanged") else "nothing to restore: converted"
         )
-    strength = max(float(step.get("strength", 0)) for step in steps)
-    noise = max(float(step.get("sigma", 0)) for step in steps) * 255
+    parts = [part for step in steps for part in step.get("parts") or [step]]
     several = f"{len(pages)} pages, " if len(pages) > 1 else ""
     pace = f"{float(report.get('megapixels', 0)):.1f} MP in {duration(float(report.get('seconds', 0)))}"
-    return f"restored: {several}noise {noise:.1f}/255 at strength {strength:.1f}; {pace}"
+    return f"restored: {several}{', '.join(_strongest(parts))}; {pace}"
+
+
+def _strongest(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The strongest part of each stage, in words: one pass may have done the work of two."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        stage, this = str(part.get("stage", "noise")), (part.get("strength", 0.0), part.get("sigma", 0.0))
+        found[stage] = max(found.get(stage, this), this)
+    for stage, (strength, sigma) in found.items():
+        level = f" {sigma * 255:.1f}/255" if stage == "noise" else ""
+        yield f"{stage}{level} at strength {strength:.1f}"
