@@ -464,9 +464,20 @@ class Ledger:
     # Whoever takes a job out of another's hands says in which state it was seen: a job that has moved on
     # since, in another thread, stays as it is. Two threads on one job would be two results.
 
-    def requeue(self, job: Job, *, lane: int | None = None) -> bool:
-        """Back into the queue, nothing held against it; False where it is no longer in the job's state."""
-        values = {"state": State.QUEUED, "lane": job.lane if lane is None else lane, "part": None}
+    def requeue(self, job: Job, *, lane: int | None = None, cut_off: bool = False) -> bool:
+        """Back into the queue, nothing held against it; False where it is no longer in the job's state.
+
+        Args:
+            job: as it was seen.
+            lane: default the one it had.
+            cut_off: whether the process died over it. Only then does work on it count as begun: a disk that
+                is full for a night must not make a failure of the scan that waits for it.
+        """
+        values: dict[str, Any] = {
+            "state": State.QUEUED, "lane": job.lane if lane is None else lane, "part": None,
+        }  # fmt: skip
+        if job.state == State.RUNNING and not cut_off:
+            values["plus"] = "starts = MAX(starts - 1, 0)"
         return self._move_if_still(job, **values)
 
     def blame(self, job: Job, failure: str, sentence: str, hint: str) -> None:

@@ -110,7 +110,7 @@ def recover(ledger: Ledger, delivery: Delivery, folders: Mapping[str, Folder], s
             with contextlib.suppress(OSError):
                 disk.remove(delivery.part_of(job, folder))
         say(f"{shown(job.relpath)}: its restoration was cut off; it is begun again")
-        ledger.requeue(job)
+        ledger.requeue(job, cut_off=True)
     _sweep_spool(ledger, delivery.spool)
     _sweep_previews(delivery.spool.parent / PREVIEWS)
 

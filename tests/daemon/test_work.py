@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -190,7 +191,7 @@ def test_work_begun_too_often_ends_even_if_it_never_failed(bench: Bench) -> None
     """A scan that takes the whole machine down leaves no word about its attempts."""
     job = running(bench)
     for _ in range(25):
-        bench.ledger.requeue(bench.job(job.id))
+        bench.ledger.requeue(bench.job(job.id), cut_off=True)
         bench.ledger.take(bench.root, FRESH)
 
     after = bench.work.advance(bench.job(job.id), bench.folder)
@@ -278,3 +279,23 @@ def test_an_output_moved_to_another_disk_with_its_old_name_taken_renders_again(
 
     assert bench.results() == {"a_restored.tif": restored(b"scan")}
     assert not bench.litter()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Trouble(Where.OUTPUT, "the disk is full"), Trouble(Where.ENGINE, "no engine"), Cancelled("stop")],
+)
+def test_surroundings_that_stay_unfit_for_hours_never_count_as_work_begun(
+    bench: Bench, fault: Exception
+) -> None:
+    bench.engine.render_fault = fault
+    job = running(bench)
+    for _ in range(30):
+        with contextlib.suppress(Trouble):
+            bench.work.advance(job, bench.folder)
+        job = bench.ledger.take(bench.root, FRESH) or bench.job(job.id)
+    bench.engine.render_fault = None
+
+    after = bench.work.advance(job, bench.folder)
+
+    assert after.state == State.DONE
