@@ -80,19 +80,26 @@ class Hot:
         paths = [str(REPO / name) for name in ("core", "daemon", "models", "install")]
         mine = {
             "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.runtime), "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(paths), "XDG_STATE_HOME": str(self.home / "states"),
-            "XDG_CONFIG_HOME": str(self.home / "settings"),
+            "PYTHONPATH": os.pathsep.join(paths),
         }  # fmt: skip
-        return {**os.environ, **mine}
+        others = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+        return {**others, **mine}
 
-    def start(self, *before: str, place: str = "") -> Hot:
-        """Starts the daemon and waits until it has looked; `before` are words before its command line."""
-        command = [*before, sys.executable, "-m", "scanmend", "watch", place or str(self.config)]
+    def start(self, *before: str, place: str | None = None) -> Hot:
+        """Starts the daemon and waits until it watches.
+
+        Args:
+            before: words before its command line.
+            place: what is watched, if it is not this configuration; "" leaves it to the daemon.
+        """
+        named = [str(self.config) if place is None else place]
+        command = [*before, sys.executable, "-m", "scanmend", "watch", *filter(None, named)]
+        seen = self.log.count("watching ")
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment, cwd=self.home, stdout=log, stderr=log
             )
-        self.until(lambda: "watching " in self.log, "the daemon watches")
+        self.until(lambda: self.log.count("watching ") > seen, "the daemon watches")
         return self
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
