@@ -70,6 +70,7 @@ class Profiles:
         stamp = tuple(_stamp(path) for path in (profiles.user_folder() / f"{name}.yaml", Path(name)))
         known = self._known.get(name)
         if known and known[0] == stamp:
+            self._complained.pop(name, None)  # the good file may have been put back as it was
             return known[1]
         try:
             loaded = profiles.load(name)
