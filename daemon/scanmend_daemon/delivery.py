@@ -26,6 +26,7 @@ from scanmend_daemon.words import name_key, shown
 
 _MOST_NAMES = 10_000
 _MOST_LOOKED_AT = 200
+_GAP = 5
 _RAISE = "if it is a real scan, raise limits.max_megapixels or limits.max_pages of its folder"
 _CANNOT_MOVE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -90,10 +91,17 @@ class Delivery:
         return holder.target != str(target) and os.path.lexists(holder.target or "")
 
     def taken_names(self, job: Job, folder: Folder) -> Iterator[Path]:
-        """The names that its result may have been given before: all up to the first that is free."""
-        names = naming.candidates(job.relpath, job.profile, index=job.id)
-        targets = (folder.output / name for name in itertools.islice(names, _MOST_LOOKED_AT))
-        return itertools.takewhile(os.path.lexists, targets)
+        """Files that may be its result from before: those with its names, until several in a row are free."""
+        free = 0  # one alone may have been left out for a twin that differs in case, or was given up
+        for name in itertools.islice(
+            naming.candidates(job.relpath, job.profile, index=job.id), _MOST_LOOKED_AT
+        ):
+            target = folder.output / name
+            free = 0 if os.path.lexists(target) else free + 1
+            if free > _GAP:
+                return
+            if not free:
+                yield target
 
     def adopt(self, job: Job, target: Path, digest: str, report: dict[str, object]) -> Job:
         """Takes a result that is already in its place for the job's own."""

@@ -136,6 +136,8 @@ class Work:
             job = self._failed(job, folder, failure)
         except Trouble:
             if job.state == State.RUNNING:
+                with contextlib.suppress(OSError):
+                    disk.remove(self.delivery.part_of(job, folder))
                 self.ledger.requeue(job)
             raise
         finally:
