@@ -81,7 +81,7 @@ class HotFolder:
         self._lock: locks.Lock | None = None
         self._watcher: Watcher | None = None
         self._walker: Iterator[Entry | Oddity] | None = None
-        self._left: deque[Entry] = deque()
+        self._left: deque[tuple[Entry, bool]] = deque()  # without room so far, and whether fresh
         self._began = self._worked = 0.0
         self._next_walk = -math.inf
         self._since_ns = 0
@@ -238,10 +238,10 @@ class HotFolder:
     # --- walking -------------------------------------------------------------------------
 
     def _walk_on(self, now: float) -> None:
+        self._left.extend((entry, False) for entry in self.settling.displaced())
         if self._walker is None:
-            if now < self._next_walk:
-                return
-            self._begin_walk(now)
+            if now >= self._next_walk:
+                self._begin_walk(now)
         elif self._left and now - self._began > self._rest():
             self._drop_walk()
             self._begin_walk(now)
@@ -258,10 +258,10 @@ class HotFolder:
 
     def _step(self, now: float) -> bool:
         """Some names more; False when there are no more, or no room for what they are."""
-        if self._walker is None:
-            return False
         if self._left:
             return self._place_left(now)
+        if self._walker is None:
+            return False
         found = list(itertools.islice(self._walker, _BATCH))
         self._online()
         for oddity in found:
@@ -276,7 +276,8 @@ class HotFolder:
 
     def _place_left(self, now: float) -> bool:
         while self._left:
-            if not self.settling.saw(self._left[0], now):
+            entry, fresh = self._left[0]
+            if not self.settling.saw(entry, now, fresh=fresh):
                 return False
             self._left.popleft()
         return True
@@ -332,7 +333,7 @@ class HotFolder:
                 self._note_unnoticed(entry, now)
             young = fresh or entry.mtime_ns >= self._since_ns
             if not self.settling.saw(entry, now, fresh=young):
-                self._left.append(entry)
+                self._left.append((entry, young))
 
     def _note_unnoticed(self, entry: Entry, now: float) -> None:
         """A scan that events should have told of; it counts as missed if they do not in a moment."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from scanmend_daemon.walk import Entry
@@ -73,9 +73,9 @@ class _Seen:
 class Settling:
     """The scans of one hot folder that are not finished yet.
 
-    What does not fit is refused and comes back with the next walk, so that memory stays bounded
-    whatever the folder holds. A quarter of the room is for fresh scans alone, and a fresh one takes
-    the place of a backlog's where even that is full.
+    What does not fit is refused and has to be shown again, so that memory stays bounded whatever the
+    folder holds. A quarter of the room is for fresh scans alone, and a fresh one takes the place of a
+    backlog's where even that is full; `displaced` tells of those.
 
     Args:
         capacity: most scans that settle at once; as many may be held besides.
@@ -92,6 +92,7 @@ class Settling:
         self._backlog: dict[str, _Seen] = {}
         self._held: dict[str, Hold] = {}
         self._renamed: dict[str, float] = {}
+        self._displaced: list[Entry] = []
         self._taken: dict[str, float] = {}  # when those taken out were first seen, should they be held
 
     def __len__(self) -> int:
@@ -125,6 +126,11 @@ class Settling:
             self._promote(entry.relpath, seen)
         self._look(seen, entry, now)
         return True
+
+    def displaced(self) -> list[Entry]:
+        """Takes those that had to make room for fresh ones since the last call: show them again later."""
+        found, self._displaced = self._displaced, []
+        return found
 
     def renamed_in(self, relpath: str, now: float) -> None:
         """Notes that this name was given by a rename, so that a short quiet suffices."""
@@ -195,11 +201,15 @@ class Settling:
         _shorten(self._held, self._capacity)  # the oldest will be found, and held, again
 
     def release(self, relpath: str, now: float) -> None:
-        """Ends a hold: at the next look the same content is ripe at once."""
-        hold = self._held.pop(relpath, None)
-        if hold is not None:
-            seen = _Seen(hold.signature, hold.since, -math.inf, self._quiet, True, look=now)
-            self._admit(relpath, seen)
+        """Ends a hold, as soon as there is room: at the next look the same content is ripe at once."""
+        hold = self._held.get(relpath)
+        if hold is None:
+            return
+        seen = _Seen(hold.signature, hold.since, -math.inf, self._quiet, True, look=now)
+        if self._admit(relpath, seen):
+            del self._held[relpath]
+        else:
+            self._held[relpath] = replace(hold, again=now)
 
     def next_due(self, now: float) -> float | None:
         """When `due` or `ripe` will have something, `now` if they have; None while nothing settles."""
@@ -255,7 +265,9 @@ class Settling:
         if len(self) >= self._capacity:
             if not self._backlog:
                 return False
-            self._backlog.popitem()  # the latest to come waits least
+            _, latest = self._backlog.popitem()  # it has waited least
+            if latest.entry is not None:
+                self._displaced.append(latest.entry)
         self._fresh[relpath] = seen
         return True
 

@@ -336,3 +336,25 @@ def test_what_is_no_scan_is_said_once(watched: Watched) -> None:
         "pipe.tif is left out: a named pipe",
     ]
     assert len(watched.said) == 3
+
+
+def test_what_had_to_make_room_for_fresh_scans_needs_no_further_walk(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    watched = Watched(tmp_path / "inbox", poll=86_400.0)
+    for number in range(500):
+        watched.write(f"old{number}.tif", age=1000)
+    watched.hot.open()
+    fresh = {f"new{number}.tif" for number in range(300)}
+    for name in fresh:
+        watched.write(name)
+    came: list[str] = []
+    for _ in range(40):
+        watched.look(1.1)
+        for name in watched.names():
+            watched.account(name)
+            came.append(name)
+    watched.hot.close()
+    watched.ledger.close()
+
+    assert len(set(came)) == 800
+    assert watched.hot.idle

@@ -396,3 +396,28 @@ class Following(RuleBasedStateMachine):
 
 
 TestFollowing = Following.TestCase
+
+
+def test_what_makes_room_for_a_fresh_scan_is_named_once_so_that_it_can_be_shown_again() -> None:
+    settling = Settling(4, quiet=5)
+    for number in range(3):
+        settling.saw(scan(f"old{number}"), 0)
+    for number in range(3):
+        settling.saw(scan(f"new{number}"), 0, fresh=True)
+
+    assert names(settling.displaced()) == ["old2", "old1"]
+    assert settling.displaced() == []
+
+
+def test_a_scan_that_is_let_go_while_there_is_no_room_stays_held_until_there_is() -> None:
+    settling = Settling(1, quiet=5)
+    held = scan("held")
+    settling.hold("held", held.signature, "it waits", 0)
+    settling.saw(scan("other"), 0, fresh=True)
+
+    settling.release("held", 1)
+    assert "held" in settling.held
+    settling.gone("other")
+
+    assert settling.due(2) == ["held"]
+    assert "held" not in settling.held
