@@ -136,8 +136,7 @@ class Work:
             job = self._failed(job, folder, failure)
         except Trouble:
             if job.state == State.RUNNING:
-                with contextlib.suppress(OSError):
-                    disk.remove(self.delivery.part_of(job, folder))
+                _tidy(self.delivery.part_of(job, folder))
                 self.ledger.requeue(job)
             raise
         finally:
@@ -161,7 +160,7 @@ class Work:
             with self.stages.timed("render"):
                 report = self._by_engine(self._request(job, folder, spooled, part), part, progress)
             if report.get("source_sha256") != job.sha256:
-                disk.remove(part)
+                _tidy(part)
                 return self._lost(job)
         with self.stages.timed("check"):
             digest = self._checked(job, part)
@@ -183,7 +182,7 @@ class Work:
                 if stop():
                     raise Cancelled("it was not begun") from None
                 time.sleep(_BUSY_WAIT)
-                disk.remove(part)  # the other job may have come to its end after all
+                _tidy(part)  # the other job may have come to its end after all
 
     def _request(self, job: Job, folder: Folder, spooled: Path, part: Path) -> dict[str, Any]:
         settings = {key: value for key, value in job.profile.items() if key not in ("name", "own")}
@@ -261,7 +260,7 @@ class Work:
         except (OSError, ValueError):
             return None
         if digest != twin.out_sha256 or not isinstance(report, dict):
-            disk.remove(part)
+            _tidy(part)
             return None
         return report
 
@@ -283,7 +282,11 @@ class Work:
     def _lost(self, job: Job) -> Job:
         """The private copy is gone or damaged: the scan is taken in anew, if it is still there."""
         with self.delivery.spooling:
-            disk.remove(self.delivery.spool / job.sha256)
+            try:
+                disk.remove(self.delivery.spool / job.sha256)  # else it would be taken for the fresh copy
+            except OSError as error:
+                sentence = f"{shown(self.delivery.spool)} cannot be written to: {error.strerror}"
+                raise Trouble(Where.STATE, sentence) from error
         sentence = f"the private copy of {shown(job.relpath)} was lost"
         self.say(f"{sentence}; the scan is read anew")
         self.ledger.fail(job, "PublishError", sentence, "put the scan into the hot folder again", note=None)
@@ -301,7 +304,7 @@ class Work:
             return self.ledger.job(job.id) or job
         except OSError as error:
             if error.errno == errno.EXDEV:  # the output folder was changed to one on another disk
-                disk.remove(Path(job.part or ""))
+                _tidy(Path(job.part or ""))
                 self.ledger.requeue(job)
                 return self.ledger.job(job.id) or job
             raise self._trouble(error, folder, job) from error
@@ -326,7 +329,7 @@ class Work:
     # --- endings that are none -----------------------------------------------------------
 
     def _stopped(self, job: Job, folder: Folder, progress: Progress) -> Job:
-        disk.remove(self.delivery.part_of(job, folder))
+        _tidy(self.delivery.part_of(job, folder))
         if progress.cancelled.is_set():
             self.ledger.skip(job, "cancelled on request", state=State.CANCELLED)
             self.delivery.release(job)
@@ -335,8 +338,7 @@ class Work:
         return self.ledger.job(job.id) or job
 
     def _failed(self, job: Job, folder: Folder, failure: Failure) -> Job:
-        with contextlib.suppress(OSError):
-            disk.remove(self.delivery.part_of(job, folder))
+        _tidy(self.delivery.part_of(job, folder))
         own = bool(job.profile.get("own"))
         if failure.kind in _OUTPUT and job.state == State.RUNNING:
             self.ledger.requeue(job)
@@ -353,6 +355,12 @@ class Work:
         hint = failure.hint or "look whether the file opens elsewhere; saved anew it often works"
         self.ledger.blame(job, failure.kind, sentence, hint)
         return self.delivery.set_aside(job, folder, failure.kind, sentence, hint)
+
+
+def _tidy(part: Path) -> None:
+    """Removes a part, if the disk lets us; what stays is removed before the next attempt."""
+    with contextlib.suppress(OSError):
+        disk.remove(part)
 
 
 def _crash(failure: Failure) -> str:

@@ -299,3 +299,12 @@ def test_surroundings_that_stay_unfit_for_hours_never_count_as_work_begun(
     after = bench.work.advance(job, bench.folder)
 
     assert after.state == State.DONE
+
+
+def test_a_part_that_the_disk_does_not_let_go_is_not_held_against_the_scan(bench: Bench) -> None:
+    job = running(bench)
+    bench.delivery.part_of(job, bench.folder).mkdir(parents=True)  # which no unlink removes
+
+    after = bench.work._stopped(job, bench.folder, work.Progress(job))
+
+    assert (after.state, after.attempts) == (State.QUEUED, 0)
