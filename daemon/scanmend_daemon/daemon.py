@@ -32,10 +32,12 @@ from scanmend_daemon.control import Control
 from scanmend_daemon.delivery import Delivery
 from scanmend_daemon.hotfolder import HotFolder, Ripe
 from scanmend_daemon.intake import Gone, Held, Intake, Known, Taken
-from scanmend_daemon.ledger import BACKLOG, FRESH, Job, Ledger, State
+from scanmend_daemon.ledger import BACKLOG, Job, Ledger, State
 from scanmend_daemon.link import EngineLink
 from scanmend_daemon.log import Log
 from scanmend_daemon.notify import Notifier
+from scanmend_daemon.pausing import EVERYTHING, WAITS, Pauses
+from scanmend_daemon.picking import Picker
 from scanmend_daemon.resolve import Profiles
 from scanmend_daemon.trouble import Trouble, Where
 from scanmend_daemon.web import Server
@@ -55,21 +57,7 @@ _AFTER_LEDGER = 1.0
 _IDLE_ROUND = 5.0
 _STATUS_BUSY, _STATUS_IDLE = 2.0, 30.0
 _RELOAD_LOOK, _RELOAD_QUIET = 2.0, 1.0
-_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
 _RETRIES = (5.0, 30.0)
-_BACKLOG_TURN = 4
-"""Every fourth job comes from the backlog, so that a busy scanner does not put it off for ever."""
-_EVERYTHING = ""
-
-
-@dataclass
-class Pause:
-    """Work that stands still because the surroundings are not fit."""
-
-    sentence: str
-    since: float
-    again: float
-    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -127,12 +115,10 @@ class Daemon:
         )  # fmt: skip
         self.intake = Intake(self.ledger, self.delivery, self.profiles, self.link, stop=self._stop.is_set)
         self.hot: dict[str, HotFolder] = {}
-        self.pauses: dict[str, Pause] = {}
+        self.pauses = Pauses(self.ledger, say)
+        self._picker = Picker(self.ledger)
         self._lock_pick = threading.Lock()
         self._more = threading.Condition(self._lock_pick)
-        self._deliveries: set[int] = set()
-        self._served: dict[str, float] = {}
-        self._picked = 0
         self._retry_at: dict[int, float] = {}
         self._tasks: queue.Queue[_Task | None] = queue.Queue()
         self._taking: Counter[str] = Counter()
@@ -203,7 +189,7 @@ class Daemon:
     def _open(self) -> None:
         self._open_folders(self.config)
         recovery.recover(self.ledger, self.delivery, self._folders(), self.log.say)
-        self._deliveries = {job.id for job in self.ledger.in_state(State.RENDERED, State.PUBLISHED)}
+        self._picker.deliveries = {job.id for job in self.ledger.in_state(State.RENDERED, State.PUBLISHED)}
         self._retry_at = {job.id: time.monotonic() for job in self.ledger.in_state(State.WAITING)}
         self.server.start()
         for line in filter(None, [self.server.remark]):
@@ -278,7 +264,7 @@ class Daemon:
                 if self.once and self._all_done():
                     return
             except sqlite3.Error as error:  # a full disk, most likely: it may have room again later
-                self._pause(_of_ledger(error), _EVERYTHING)
+                self.pauses.add(_of_ledger(error), EVERYTHING, now)
                 self._stop.wait(_AFTER_LEDGER)
             self.wake.wait(self._nap(now, busy=busy))
             self.wake.clear()
@@ -289,12 +275,12 @@ class Daemon:
             hot.look(now)
         self._hand_out(now)
         self._retry(now)
-        self._unpause(now)
+        self._try_again(now)
         self.last_round = time.monotonic()
 
     def _nap(self, now: float, *, busy: bool) -> float:
         due = min((hot.next_due(now) for hot in self.hot.values()), default=math.inf)
-        due = min(due, *(pause.again for pause in list(self.pauses.values())), math.inf)
+        due = min(due, self.pauses.next(now))
         due = min(due, *self._retry_at.values(), math.inf)
         if self.notifier.watchdog_s:
             due = min(due, now + self.notifier.watchdog_s / 2)
@@ -304,11 +290,11 @@ class Daemon:
     @property
     def busy(self) -> bool:
         """Whether there is anything under way."""
-        under_way = self.work.running or any(self._taking.values()) or self._deliveries
+        under_way = self.work.running or any(self._taking.values()) or self._picker.deliveries
         return bool(under_way) or self.ledger.waiting() > 0
 
     def _all_done(self) -> bool:
-        if any(pause.tries > 1 for pause in list(self.pauses.values())):
+        if self.pauses.lasting:
             self.log.say("work cannot go on; see above")
             return True
         quiet = all(hot.idle or hot.offline for hot in self.hot.values()) and not self._outcomes
@@ -322,7 +308,7 @@ class Daemon:
         """Gives settled scans to the threads that take them in, as long as the queue is short."""
         # Each folder has room of its own: a backlog, or a folder that is paused, must not shut others out.
         # Some of it is kept for scans that have just come.
-        roots = [root for root in self.hot if not self._standing(root)]
+        roots = [root for root in self.hot if not self.pauses.standing(root, now)]
         most = max(_LEAST_AHEAD, _AHEAD // max(1, len(roots)))
         for root in roots:
             hot, room = self.hot[root], most - self._taking[root] - self.ledger.waiting(root)
@@ -406,9 +392,9 @@ class Daemon:
             hot.in_flight.discard(relpath)
             # A scan that cannot be read, on a disk with a flaw, stops none but itself.
             alone = outcome.where == Where.FOLDER
-            hot.settling.hold(relpath, signature, outcome.sentence, now, again=_PAUSES[-1 if alone else 1])
+            hot.settling.hold(relpath, signature, outcome.sentence, now, again=WAITS[-1 if alone else 1])
             if not alone:
-                self._pause(outcome, hot.root)
+                self.pauses.add(outcome, hot.root, now)
         else:
             hot.held(relpath, signature, _in_words(outcome), "time", now)
 
@@ -431,7 +417,7 @@ class Daemon:
 
     def _deliver(self, number: int) -> None:
         with self._more:
-            self._deliveries.add(number)
+            self._picker.deliveries.add(number)
             self._more.notify()
 
     def _do_jobs(self) -> None:
@@ -441,7 +427,7 @@ class Daemon:
                 try:
                     job = self._pick()
                 except sqlite3.Error as error:
-                    self._pause(_of_ledger(error), _EVERYTHING)
+                    self.pauses.add(_of_ledger(error), EVERYTHING, time.monotonic())
                     job = None
                 if job is None:
                     self._more.wait(1.0)
@@ -453,8 +439,9 @@ class Daemon:
         try:
             after = self.work.advance(job, folder)
         except (Trouble, sqlite3.Error) as error:
-            self._pause(error if isinstance(error, Trouble) else _of_ledger(error), job.folder)
-            self._retry_at[job.id] = time.monotonic()
+            now = time.monotonic()
+            self.pauses.add(error if isinstance(error, Trouble) else _of_ledger(error), job.folder, now)
+            self._retry_at[job.id] = now
         except Exception as error:  # noqa: BLE001 - one bad job must not end the thread that does them all
             self.log.say(f"{shown(job.relpath)}: {_in_words(error)}")
             self._after_fault(job, folder, error)
@@ -477,26 +464,9 @@ class Daemon:
                 self.ledger.blame(now, *_fault(error), "report this, with the log")
 
     def _pick(self) -> Job | None:
-        """The next job to work on: what is nearly done first, then by lane and by the folders' shares."""
-        standing = {root for root in self.hot if self._standing(root)}
-        for number in sorted(self._deliveries):
-            job = self.ledger.job(number)
-            if job is None or job.state not in (State.RENDERED, State.PUBLISHED):
-                self._deliveries.discard(number)
-            elif job.folder in self.hot and job.folder not in standing:
-                self._deliveries.discard(number)
-                return job
-        lanes = (FRESH, BACKLOG) if (self._picked + 1) % _BACKLOG_TURN else (BACKLOG, FRESH)
-        roots = sorted(self.hot.keys() - standing, key=lambda root: self._served.get(root, 0.0))
-        for lane in lanes:
-            for root in roots:
-                if job := self.ledger.take(root, lane):
-                    self._picked += 1
-                    least = min((self._served.get(other, 0.0) for other in roots), default=0.0)
-                    share = 1 / self.hot[root].folder.weight
-                    self._served[root] = max(self._served.get(root, 0.0), least) + share
-                    return job
-        return None
+        now = time.monotonic()
+        active = {root: hot.folder for root, hot in self.hot.items() if not self.pauses.standing(root, now)}
+        return self._picker.pick(active)
 
     def _tell(self, job: Job) -> None:
         name = shown(job.relpath)
@@ -504,7 +474,7 @@ class Daemon:
             self.megapixels += job.megapixels
             self._pace.append((time.monotonic(), job.megapixels))
             self.log.say(f"{name}: {job.sentence} -> {shown(job.target or '')}")
-            self._unpause_after_success(job.folder)
+            self.pauses.worked(job.folder)
         elif job.state == State.WAITING:
             wait = _RETRIES[min(job.attempts, len(_RETRIES)) - 1]
             self._retry_at[job.id] = time.monotonic() + wait
@@ -542,44 +512,13 @@ class Daemon:
             with self._more:
                 self._more.notify()
 
-    # --- pausing -------------------------------------------------------------------------
-
-    def _standing(self, root: str) -> bool:
-        """Whether a folder's work stands still, by a person's wish or for want of surroundings."""
-        if self.ledger.setting(f"paused:{root}"):
-            return True
-        now = time.monotonic()
-        return any(
-            pause.again > now for key in (root, _EVERYTHING) if (pause := self.pauses.get(key)) is not None
-        )
-
-    def _pause(self, trouble: Trouble, root: str) -> None:
-        key = _EVERYTHING if trouble.where in (Where.ENGINE, Where.STATE) else root
-        before = self.pauses.get(key)
-        tries = before.tries + 1 if before else 1
-        wait = _PAUSES[min(tries, len(_PAUSES)) - 1]
-        now = time.monotonic()
-        if before is None or before.sentence != trouble.sentence:
-            self.log.say(
-                f"{trouble.where.value} is not fit for work: {trouble.sentence}; it is tried again by itself"
-            )
-        elif before.again > now:
-            return  # another thread has met the same trouble
-        since = before.since if before else time.time()
-        self.pauses[key] = Pause(trouble.sentence, since, now + wait, tries)
-
-    def _unpause(self, now: float) -> None:
-        if any(pause.again <= now for pause in list(self.pauses.values())):
+    def _try_again(self, now: float) -> None:
+        """Lets work try whose pause is over."""
+        if self.pauses.over(now):
             with self._more:
                 self._more.notify_all()
-        for key, pause in list(self.pauses.items()):
-            if pause.again + 60 < now and not self.busy:  # nobody needed it since: let it be forgotten
-                self.pauses.pop(key, None)
-
-    def _unpause_after_success(self, root: str) -> None:
-        for key in (root, _EVERYTHING):
-            if self.pauses.pop(key, None):
-                self.log.say("work goes on")
+            if not self.busy:
+                self.pauses.forget(now)
 
     def _warm(self) -> None:
         """A thread: starts the engine before the first scan needs it."""

@@ -138,9 +138,8 @@ class Snapshot:
             return "offline", hot.offline
         if self._daemon.ledger.setting(f"paused:{root}"):
             return "paused", "on request"
-        for key in (root, ""):
-            if pause := self._daemon.pauses.get(key):
-                return "paused", f"{pause.sentence}; tried again in {max(0.0, pause.again - now):.0f} s"
+        if pause := self._daemon.pauses.of(root):
+            return "paused", f"{pause.sentence}; tried again in {max(0.0, pause.again - now):.0f} s"
         return "watching", ""
 
     def _current(self, item: Any) -> dict[str, Any]:

@@ -258,8 +258,9 @@ def test_a_scan_on_a_flaw_of_the_disk_stops_none_but_itself(
         for number in range(5):
             house.drop(f"{number}.png", picture(number + 1))
         house.until_results(*(f"{number}_restored.png" for number in range(5)))
+        house.until(lambda: len(daemon.control.snapshot()["waiting"]) == 1)  # it is up to half a second old
         waiting = daemon.control.snapshot()["waiting"]
-        paused = dict(daemon.pauses)
+        paused = bool(daemon.pauses)
 
     assert not paused
     assert [(scan["file"], "Input/output error" in scan["reason"]) for scan in waiting] == [
