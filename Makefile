@@ -62,6 +62,7 @@ bare:
 	cd build/bare && venv/bin/scanmend --help && venv/bin/scanmend doctor && venv/bin/scanmend models verify
 	cd build/bare && venv/bin/python -c "from PIL import Image; Image.effect_noise((320, 240), 20).convert('RGB').save('noisy.tif')"
 	cd build/bare && venv/bin/scanmend restore noisy.tif && test -s noisy_restored.tif
+	$(PYTHON) install/try_hot_folder.py build/bare/venv/bin build/bare/noisy.tif
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache demo
