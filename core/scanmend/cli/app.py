@@ -609,9 +609,7 @@ def verify(folders: HotFolders = None, *, json: Json = False, state: State = Non
 
 ConfigFile = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[CONFIG]", help="The hot folder's configuration; your watch.yaml if not given."
-    ),
+    typer.Argument(metavar="[CONFIG]", help="The hot folder's configuration; your watch.yaml if not given."),
 ]
 System = Annotated[
     bool, typer.Option("--system", help="For the whole machine, started at boot, instead of for you.")
