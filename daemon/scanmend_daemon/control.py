@@ -24,7 +24,7 @@ from scanmend_daemon.config import Config, Folder
 from scanmend_daemon.ignore import Ignore
 from scanmend_daemon.ledger import Job, Ledger, State
 from scanmend_daemon.resolve import Profiles
-from scanmend_daemon.snapshot import LiveView, Snapshot, folders_at_rest
+from scanmend_daemon.snapshot import Snapshot, folders_at_rest
 from scanmend_daemon.walk import Entry, odd_name
 from scanmend_daemon.words import shown
 
@@ -272,7 +272,7 @@ class Control(Actions):
         super().__init__(lambda: daemon.config, daemon.ledger, daemon.profiles)
         self._daemon = daemon
         self.token = _token(daemon.ledger)
-        self._snapshot = Snapshot(LiveView(daemon))
+        self._snapshot = Snapshot(daemon)
 
     def act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """As `Actions.act`; the daemon is woken up to see to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -69,8 +70,6 @@ class Log:
         return self._lines > _MOST_A_SECOND
 
     def _write(self, text: str) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the daemon
             self._out.write(text)
             self._out.flush()
-        except (OSError, ValueError):
-            pass  # a closed terminal must not stop the daemon

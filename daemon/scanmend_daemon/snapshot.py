@@ -19,18 +19,11 @@ _WAITING, _RECENT, _FAILURES = 50, 20, 50
 _FRESH_FOR = 0.5
 
 
-class LiveView:
-    """What a snapshot reads of a running daemon; nothing here changes anything."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-
-
 class Snapshot:
     """Takes the state, at most twice a second, whoever asks how often."""
 
-    def __init__(self, view: LiveView) -> None:
-        self._daemon = view.daemon
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
         self._taken = (0.0, {"running": True})
 
     def take(self) -> dict[str, Any]:
