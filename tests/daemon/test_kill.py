@@ -96,31 +96,32 @@ def test_a_name_that_somebody_takes_at_the_last_moment_is_left_to_them(runtime: 
     right = right_results(MOVED, runtime)
     with fresh(MOVED, runtime, right) as scene:
         record = scene.traced(0)
+        namings = _namings(scene, record)
     wrongs: list[str] = []
-    for number in _namings(record):
+    for call, taken in namings:
         with fresh(MOVED, runtime, right) as scene:
-            wrongs += _squatted(scene, number)
+            wrongs += _squatted(scene, call, taken)
 
     assert not wrongs, "\n".join(wrongs)
 
 
-def _namings(record: Traced) -> list[int]:
-    """Calls that give a file a name that people see."""
+def _namings(scene: Scene, record: Traced) -> list[tuple[str, str]]:
+    """Calls that give a file a name that people see, and that name."""
     found = []
     for call in record.calls:
-        folder, _, name = call["paths"][-1].rpartition("/")
-        if call["call"] in _NAMING and "/state" not in folder and not name.startswith("."):
-            found.append(int(call["n"]))
+        path = Path(call["paths"][-1])
+        if call["call"] in _NAMING and "/state" not in str(path.parent) and not path.name.startswith("."):
+            found.append((call["call"], str(path.relative_to(scene.home))))
     assert len(found) >= 8  # two results, two sidecars, two originals, a failure and its note
     return found
 
 
-def _squatted(scene: Scene, number: int, mutant: str = "") -> list[str]:
-    traced = scene.traced(number, "squat", mutant=mutant, foreign=FOREIGN.decode())
+def _squatted(scene: Scene, call: str, taken: str, mutant: str = "") -> list[str]:
+    meant = [call, str(scene.home / taken)]
+    traced = scene.traced(0, "squat", mutant=mutant, foreign=FOREIGN.decode(), meant=meant)
     assert traced.fired == 1
-    taken = Path(traced.calls[number - 1]["paths"][-1]).relative_to(scene.home)
-    scene.plot = replace(scene.plot, foreign={**scene.plot.foreign, str(taken): FOREIGN})
-    return [f"{traced.name(number)}: {line}" for line in scene.unfinished(traced.run)]
+    scene.plot = replace(scene.plot, foreign={**scene.plot.foreign, taken: FOREIGN})
+    return [f"{call} {taken}: {line}" for line in scene.unfinished(traced.run)]
 
 
 # --- the engine goes on when the daemon has died -----------------------------------------
@@ -184,9 +185,10 @@ def test_the_rig_notices_a_daemon_that_replaces_what_stands_in_its_way(runtime: 
     right = right_results(MOVED, runtime)
     with fresh(MOVED, runtime, right) as scene:
         record = scene.traced(0, mutant="m3")
+        namings = _namings(scene, record)
     wrongs = []
-    for number in _namings(record):
+    for call, taken in namings:
         with fresh(MOVED, runtime, right) as scene:
-            wrongs += _squatted(scene, number, "m3")
+            wrongs += _squatted(scene, call, taken, "m3")
 
     assert any("foreign" in line for line in wrongs)

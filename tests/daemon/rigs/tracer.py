@@ -172,12 +172,18 @@ class Tracer:
             return
         self.count += 1
         log.write(json.dumps({"n": self.count, "call": name, "paths": paths}) + "\n")
-        at = self.spec.get("at", 0)
-        if not at <= self.count <= self.spec.get("until", at):
+        if not self._is_meant(name, paths):
             ptrace(CONT, thread)
             return
         self.fired += 1
         getattr(self, f"_{self.spec['do']}")(thread, registers, name, paths)
+
+    def _is_meant(self, name: str, paths: list[str]) -> bool:
+        """A call is meant by its number, or by what it does: threads take turns as they like."""
+        if "meant" in self.spec:
+            return not self.fired and [name, paths[-1]] == self.spec["meant"]
+        at = self.spec.get("at", 0)
+        return at <= self.count <= self.spec.get("until", at)
 
     def _call(self, thread: int, values: dict[str, int]) -> tuple[str, list[str]]:
         """The call's name and its paths below the folders; none where it is none of ours."""
