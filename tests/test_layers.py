@@ -12,10 +12,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {
     ".".join(path.relative_to(ROOT / folder).with_suffix("").parts).removesuffix(".__init__"): path
-    for folder in ("core", "daemon", "models", "install")
+    for folder in ("core", "daemon", "models", "install", "plugin", "plugin/scanmend_plugin/payload")
     for path in sorted((ROOT / folder).glob("scanmend*/**/*.py"))
+    if folder != "plugin" or "payload" not in path.parts  # that is installed into GIMP as it stands
 }
-HOUSE = {"scanmend", "scanmend_daemon", "scanmend_models", "scanmend_install"}
+HOUSE = {
+    "scanmend", "scanmend_daemon", "scanmend_models", "scanmend_install", "scanmend_plugin",
+    "scanmend_front", "scanmend_gimp2", "scanmend_gimp3",
+}  # fmt: skip
 
 # A row covers a module and all below it; the longest name that fits decides. Besides the standard
 # library and itself, a module imports what its row lists: libraries, and rows above its own.
@@ -66,6 +70,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure",
     },
     "scanmend_install": {"scanmend.places", "scanmend.errors"},
+    # Inside GIMP there is the standard library, GIMP itself, and what both plug-ins share.
+    "scanmend_front": {"scanmend_client"},
+    "scanmend_gimp3": {"gi", "scanmend_client", "scanmend_front"},
+    "scanmend_gimp2": {"gimp", "gimpenums", "gimpfu", "gimpui", "gtk", "gobject", "scanmend_client", "scanmend_front"},
+    "scanmend_plugin": {
+        "scanmend.errors", "scanmend.places", "scanmend.profile", "scanmend.publish", "scanmend.serve.client",
+    },
     # The daemon stays small: neither torch nor NumPy, which the engine process holds.
     "scanmend_daemon": {
         "pathspec", "prometheus_client", "pydantic", "starlette", "uvicorn", "watchdog", "yaml",
@@ -81,7 +92,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.cli": {
         "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.evaluate",
         "scanmend.formats", "scanmend.pipeline", "scanmend.places", "scanmend.publish", "scanmend.report",
-        "scanmend.serve", "scanmend.serve.client", "scanmend_daemon", "scanmend_install",
+        "scanmend.serve", "scanmend.serve.client", "scanmend_daemon", "scanmend_install", "scanmend_plugin",
         *_DECIDING, *_LEAVES,
     },
     "scanmend.__main__": {"scanmend.cli"},

@@ -18,6 +18,7 @@ PACKAGES = (
     ROOT / "daemon" / "scanmend_daemon",
     ROOT / "models" / "scanmend_models",
     ROOT / "install" / "scanmend_install",
+    ROOT / "plugin" / "scanmend_plugin",
 )
 
 

@@ -1,0 +1,1 @@
+"""Filters > Restore for GIMP 3."""
