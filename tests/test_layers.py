@@ -75,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend_gimp3": {"gi", "scanmend_client", "scanmend_front"},
     "scanmend_gimp2": {"gimp", "gimpenums", "gimpfu", "gimpui", "gtk", "gobject", "scanmend_client", "scanmend_front"},
     "scanmend_plugin": {
-        "scanmend.errors", "scanmend.places", "scanmend.profile", "scanmend.publish", "scanmend.serve.client",
+        "scanmend", "scanmend.errors", "scanmend.places", "scanmend.profile", "scanmend.publish", "scanmend.serve.client",
     },
     # The daemon stays small: neither torch nor NumPy, which the engine process holds.
     "scanmend_daemon": {

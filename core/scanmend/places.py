@@ -35,6 +35,14 @@ def runtime_folder() -> Path:
     return folder
 
 
+def shared_socket() -> Path:
+    """Where the engine listens as well, for programs in a sandbox: they see a home, and no runtime folder.
+
+    Nothing is made; the folder is meant for this person alone.
+    """
+    return state_folder() / "run" / "engine.sock"
+
+
 def _runtime_base() -> Path:
     if sys.platform in ("win32", "darwin"):
         return platformdirs.user_runtime_path()
