@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 endif
 BOOTSTRAP := $(PYTHON) install/bootstrap.py
 
-.PHONY: help demo picture test test-slow test-all soak check lint bench bare clean
+.PHONY: help demo picture test test-slow test-all soak check lint bench bare catalogues clean
 
 help:
 	@echo "make demo       restore an aged sample picture; SCANS=\"a.tif b.jpg\" restores yours as well"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-all   every test;  make test-slow: only those that take minutes"
 	@echo "make soak       the hot folder on a bad day, MINUTES=600 for a night (10 if not said)"
 	@echo "make bench      speed and memory of restoring"
+	@echo "make catalogues the plug-ins' translations, in step with the sources"
 	@echo "make bare       build the wheel, install it without development tools, run it"
 
 demo:
@@ -63,6 +64,11 @@ bare:
 	cd build/bare && venv/bin/python -c "from PIL import Image; Image.effect_noise((320, 240), 20).convert('RGB').save('noisy.tif')"
 	cd build/bare && venv/bin/scanmend restore noisy.tif && test -s noisy_restored.tif
 	$(PYTHON) install/try_hot_folder.py build/bare/venv/bin build/bare/noisy.tif
+
+# The plug-ins' translations, brought in step with the words in their sources.
+catalogues:
+	$(BOOTSTRAP) venv --venv $(VENV) --extras demo,dev
+	$(BIN)/python plugin/catalogues.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache demo
