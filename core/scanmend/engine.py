@@ -190,14 +190,17 @@ class Runner:
         """
         _height, width, _channels = window.shape
         result = np.zeros_like(window)
-        for span in tiling.spans(
-            width, max(self.tile, 2 * self.halo + 8 * self.multiple), self.halo, self.multiple
-        ):
+        for span in self.spans(width):
             tile = self._tile(window[:, span.start : span.stop])
             share = tiling.weights(span, width, self.overlap)[None, :, None]
             result[:, span.start : span.stop] += tile * share
             done(window.shape[0] * (span.keep_to - span.keep_from))
         return result
+
+    def spans(self, width: int) -> tuple[tiling.Span, ...]:
+        """The tiles of a band, from left to right."""
+        tile = max(self.tile, 2 * self.halo + 8 * self.multiple)
+        return tiling.spans(width, tile, self.halo, self.multiple)
 
     def _tile(self, tile: FloatArray) -> FloatArray:
         planes = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]

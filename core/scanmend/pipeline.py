@@ -36,6 +36,7 @@ from scanmend.image import (
     change_depth,
     to_float,
 )
+from scanmend.measure import Facts
 from scanmend.plan import Plan
 from scanmend.profile import Profile
 from scanmend.report import PageReport, Report, sha256_of, sidecar_path
@@ -107,6 +108,8 @@ class Inspection:
 ProgressCall = Callable[[Progress], None]
 CancelCall = Callable[[], bool]
 OpenedCall = Callable[[int, float], None]
+Region = tuple[int, int, int, int]
+"""A part of a picture: x and y of its first pixel, width, height."""
 
 
 def restore_file(
@@ -243,6 +246,8 @@ def render_pixels(
     *,
     alpha: Alpha = "none",
     transfer: Transfer = "display",
+    facts: Facts | None = None,
+    region: Region | None = None,
     options: Options = Options(),
     progress: ProgressCall | None = None,
     cancel: CancelCall | None = None,
@@ -251,32 +256,52 @@ def render_pixels(
 
     Args:
         pixels: (H, W) or (H, W, C) with C 1 or 3, one more with `alpha`; types as in `restore`.
-        result: of the same shape and type; may be a file mapped into memory.
+        result: of the same type, and of the shape of what is rendered; may be a file mapped into memory.
         profile: what to do.
         alpha: whether the last channel is transparency, and of what kind.
         transfer: "linear" for samples in linear light.
+        facts: what `measure_pixels` has found in these pixels; measured now if not given.
+        region: the part to render, whole if not given. What is measured, and what the networks see
+            around the part, is the picture's.
         options: how to run.
         progress: called after each tile.
-        cancel: asked after each tile; True stops, and `result` holds nothing of use then.
+        cancel: asked often; True stops, and `result` holds nothing of use then.
 
     Raises:
         ScanmendError: as `restore`.
     """
     page = _ArrayPage(pixels, alpha, transfer)
     cards = installed_cards.installed()
-    report = _examine_page(page, profile, cards)
+    facts = facts or measure.measure(page)
+    report = PageReport(page.index, facts, planning.make(profile, facts, cards))
     rows = result if result.ndim == 3 else result[..., None]
+    x, y, width, height = region or (0, 0, page.layout.width, page.layout.height)
     if not report.plan.steps:
-        rows[:] = page.read(0, page.layout.height)
+        rows[:] = page.read(y, y + height)[:, x : x + width]
         return report
-    meter = _Meter("the picture", page.layout.pixels, 1, progress, cancel)
     engine = shared_engine(options.device, options.backend)
     runner = engine.runner(report.plan.steps, cards, grey=_neutral(report))
-    top = 0
-    for band in _restored_bands(page, page.layout, runner, functools.partial(meter.tile_done, 0)):
-        rows[top : top + len(band)] = band
-        top += len(band)
+    context = runner.halo if page.layout.bits <= 8 else 2 * runner.halo  # the halo leaves less than 1/255
+    lines, columns = _row_spans(page.layout, runner), runner.spans(page.layout.width)
+    top, bottom = tiling.around(y, y + height, lines, context, runner.multiple)
+    left, right = tiling.around(x, x + width, columns, context, runner.multiple)
+    seen = page.part((top, bottom), (left, right))
+    meter = _Meter("the picture", seen.layout.pixels, 1, progress, cancel)
+    done = top - y  # rows of the result
+    for band in _restored_bands(seen, seen.layout, runner, functools.partial(meter.tile_done, 0)):
+        kept = band[max(-done, 0) : max(height - done, 0), x - left : x - left + width]
+        rows[max(done, 0) : max(done, 0) + len(kept)] = kept
+        done += len(band)
     return report
+
+
+def measure_pixels(pixels: Array, *, alpha: Alpha = "none", transfer: Transfer = "display") -> Facts:
+    """What a picture in memory says about itself; arguments as `render_pixels` takes them.
+
+    Raises:
+        UsageError: the array is no picture.
+    """
+    return measure.measure(_ArrayPage(pixels, alpha, transfer))
 
 
 def target_for(
@@ -569,7 +594,7 @@ def _restored_bands(
     height, half = page.layout.height, runner.overlap // 2
     held: FloatArray | None = None
     rows = _Rows(page)
-    for span in tiling.spans(height, _band_height(page.layout, runner), runner.halo, runner.multiple):
+    for span in _row_spans(page.layout, runner):
         native = rows.window(span.start, span.stop)
         before = to_float(native, page.layout)
         kept = (span.keep_to - span.keep_from) / span.size
@@ -584,11 +609,11 @@ def _restored_bands(
         held = after[bottom - span.start : bottom - span.start + 2 * half].copy()
 
 
-def _band_height(layout: Layout, runner: Runner) -> int:
-    """Rows of a band: those of a tile, fewer where the page is so wide that memory would grow."""
+def _row_spans(layout: Layout, runner: Runner) -> tuple[tiling.Span, ...]:
+    """Bands of a tile's rows, of fewer where the page is so wide that memory would grow."""
     fits = _BAND_BYTES // (layout.width * layout.color_channels * 4)
     least = 2 * (-(-runner.halo // runner.multiple) * runner.multiple) + 8 * runner.multiple
-    return max(min(runner.tile, fits), least)
+    return tiling.spans(layout.height, max(min(runner.tile, fits), least), runner.halo, runner.multiple)
 
 
 class _Rows:
@@ -645,6 +670,10 @@ class _ArrayPage(Page):
 
     def read(self, top: int, bottom: int) -> Array:
         return self._pixels[top:bottom]
+
+    def part(self, rows: tuple[int, int], columns: tuple[int, int]) -> _ArrayPage:
+        pixels = self._pixels[rows[0] : rows[1], columns[0] : columns[1]]
+        return _ArrayPage(pixels, self.layout.alpha, self.layout.transfer)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -80,3 +80,23 @@ def weights(span: Span, length: int, overlap: int) -> FloatArray:
         cut = span.keep_to - span.start
         share[cut - half : cut + half] = rise[::-1]
     return share
+
+
+def around(low: int, high: int, whole: tuple[Span, ...], context: int, multiple: int) -> tuple[int, int]:
+    """The window that a stretch of a length is to be seen in, to come out as it does among all spans.
+
+    Both its ends fall on the same pixels of strided layers as those of the span that the stretch lies in,
+    for a network may see it turned round as well.
+
+    Args:
+        low: where the stretch begins.
+        high: where it ends.
+        whole: the spans of the length.
+        context: pixels to read beyond the stretch on each side, where there are any.
+        multiple: as for `spans`.
+    """
+    length = whole[-1].stop
+    uneven = length % multiple if low + high >= 2 * whole[-1].keep_from else 0
+    start = max(low - context, 0) // multiple * multiple
+    stop = -(-(high + context - uneven) // multiple) * multiple + uneven
+    return start, min(stop, length)

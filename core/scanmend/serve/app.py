@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from scanmend.errors import EngineError, PublishError, ScanmendError, UsageError, as_scanmend_error
 from scanmend.serve import wanted
 from scanmend.serve.client import HEADER, PROTOCOL
-from scanmend.serve.jobs import Board, Job
+from scanmend.serve.jobs import RESULT, SCAN, Board, Job
 
 MOST_JSON = 2**20
 """Bytes of a request that describes a job."""
@@ -30,7 +30,6 @@ _PIECE = 4 * 2**20
 _HEARTBEAT = 1.0  # seconds between events when nothing happens
 _KEEP_HEARTBEAT = 2.0
 _ID = re.compile(r"[0-9a-f]{16}")
-RESULT, SCAN = "pixels.raw", "scan.raw"
 
 
 class House(Protocol):
@@ -141,9 +140,9 @@ class _Desk:
         return Lines(self._beats())
 
     async def submit(self, request: Request) -> Response:
-        values = _json(await _body(request, MOST_JSON))
+        values, like = self._with_samples(_json(await _body(request, MOST_JSON)))
         try:
-            job = self._house.board.submit(wanted.read(values), values)
+            job = self._house.board.submit(wanted.read(values), values, like)
         except UsageError as error:
             raise Refusal(409 if "another job" in error.message else 400, error) from error
         except EngineError as error:
@@ -200,12 +199,29 @@ class _Desk:
             raise Refusal(404, UsageError(f"a job has no {plane}"))
         if job.wanted.pixels is None:
             raise Refusal(404, UsageError("the result of this job is the file that it was told to write"))
+        if job.wanted.kind == "measure":
+            raise Refusal(404, UsageError("this job measures, it has no result but its report"))
         if job.state != "done":
             raise Refusal(409, UsageError(f"there is no result: the job is {job.state}"))
         path = (job.folder / (RESULT if plane == "pixels" else plane)) if job.folder else Path()
         if not path.is_file():
             raise Refusal(404, UsageError(f"there is no {plane} for this job", hint=_plane_hint(job, plane)))
         return FileResponse(path, media_type="application/octet-stream")
+
+    def _with_samples(self, values: Any) -> tuple[Any, Job | None]:
+        """A job's values with the pixels' shape in place of the job that holds them, and that job."""
+        source = values.get("source") if isinstance(values, dict) else None
+        if not isinstance(source, dict) or "job" not in source:
+            return values, None
+        if {"path", "pixels"} & source.keys():
+            raise Refusal(400, UsageError("source has either a path, pixels or a job"))
+        like = self._house.board.find(str(source["job"]))
+        if like is None or not like.holds_samples:
+            raise Refusal(
+                410, UsageError("the samples of that job are not held", hint="send the pixels once more")
+            )
+        rest = {key: value for key, value in source.items() if key != "job"}
+        return {**values, "source": {**rest, "pixels": like.values["source"]["pixels"]}}, like
 
     def _job(self, request: Request) -> Job:
         name = request.path_params["job"]
@@ -330,8 +346,8 @@ def _json(text: bytes) -> Any:
 
 
 def _plane_hint(job: Job, plane: str) -> str:
-    if plane == "removed" and job.folder:
-        return 'ask for it with "want": ["removed"]'
+    if plane in ("difference", "removed") and job.folder:
+        return f'ask for it with "want": ["{plane}"]'
     return "the samples of this job were dropped" if not job.folder else "this version does not make it"
 
 

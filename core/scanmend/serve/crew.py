@@ -139,7 +139,7 @@ class Worker:
             return
         self._heard = time.monotonic()
         folder = str(job.folder) if job.folder else None
-        self._send({"job": job.id, "values": job.values, "folder": folder})
+        self._send({"job": job.id, "values": job.values, "folder": folder, "samples": job.samples})
         if job.stopping:
             self.interrupt(job)
         watching = asyncio.create_task(self._watch(job))

@@ -15,10 +15,14 @@ from scanmend.errors import Cancelled, EngineError, UsageError
 from scanmend.serve.client import ENDS
 from scanmend.serve.wanted import Wanted
 
+SCAN, RESULT = "scan.raw", "pixels.raw"
+"""Files of samples in a job's own folder; a plane's is called after it."""
+
 MOST_JOBS = 1000
 """Jobs that may wait and run at once."""
 _KEPT = 256  # ended jobs that can still be asked about
-_KEPT_PICTURES = 8  # of these, with their samples on disk
+_KEPT_BYTES = 4 * 2**30  # of samples on disk of jobs that have ended
+_KEPT_ANYWAY = 2  # of these, whatever they take
 _UPLOAD_SECONDS = 600.0  # for the samples of a picture to come
 _LISTENER_SECONDS = 30.0  # for somebody to listen to an attached job
 
@@ -29,7 +33,8 @@ class Job:
     Attributes:
         id: its name in addresses.
         wanted, values: what was asked for, checked and as it came.
-        folder: its own, where samples travel; None for files.
+        folder: its own, where samples travel; None for files, and once they are dropped.
+        samples: what its scan's samples are called: jobs on the same ones share the name.
         state: waiting (for samples), queued, running, or one of ENDS.
         writing: whether what stands at the target is the worker's.
         begun: whether a worker has begun with it.
@@ -39,9 +44,10 @@ class Job:
         stopping: whether somebody has asked for its end.
     """
 
-    def __init__(self, wanted: Wanted, values: Mapping[str, Any], folder: Path | None) -> None:
-        self.id = secrets.token_hex(8)
-        self.wanted, self.values, self.folder = wanted, values, folder
+    def __init__(self, wanted: Wanted, values: Mapping[str, Any]) -> None:
+        self.id = self.samples = secrets.token_hex(8)
+        self.wanted, self.values = wanted, values
+        self.folder: Path | None = None
         self.state = "waiting" if wanted.pixels else "queued"
         self.writing = self.begun = self.stopping = False
         self.megapixels = 0.0
@@ -55,6 +61,11 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state in ENDS
+
+    @property
+    def holds_samples(self) -> bool:
+        """Whether all samples of its scan lie in its folder."""
+        return self.folder is not None and self.state != "waiting"
 
     def event(self, position: int) -> dict[str, Any]:
         """What there is to say now; `position` counts in the queue, from 1."""
@@ -123,8 +134,13 @@ class Board:
         self.interrupt: Callable[[Job], None] = lambda _job: None  # set by who runs the workers
         self.closed = False
 
-    def submit(self, wanted: Wanted, values: Mapping[str, Any]) -> Job:
+    def submit(self, wanted: Wanted, values: Mapping[str, Any], like: Job | None = None) -> Job:
         """A new job, waiting or queued.
+
+        Args:
+            wanted: what is asked for.
+            values: the same as it came.
+            like: a job that holds the samples that this one is to work on; None if they are to come.
 
         Raises:
             UsageError: another job is writing to the same target.
@@ -139,15 +155,18 @@ class Board:
             raise UsageError(
                 f"{wanted.target_name} is being written by another job", hint="wait, or cancel it"
             )
-        job = Job(wanted, values, None)
+        job = Job(wanted, values)
         if wanted.pixels:
             job.folder = self._scratch / job.id
             job.folder.mkdir(mode=0o700)
+        if like:
+            self._share(like, job)
+        elif wanted.pixels:
             self._expire(job, _UPLOAD_SECONDS, lambda: job.state == "waiting", "its pixels did not come")
         if wanted.attached:
             self._expire(job, _LISTENER_SECONDS, lambda: not job.listeners, "nobody listens to it")
         self._jobs[job.id] = job
-        if not wanted.pixels:
+        if like or not wanted.pixels:
             self.enqueue(job)
         self._touched()
         return job
@@ -155,8 +174,9 @@ class Board:
     def enqueue(self, job: Job) -> None:
         """Puts a job, all of whose samples are there, in line."""
         job.state = "queued"
-        self._queues[job.wanted.kind].append(job)
-        self._bells[job.wanted.kind].set()
+        line = _line(job)
+        self._queues[line].append(job)
+        self._bells[line].set()
 
     async def next(self, kind: str) -> Job:
         """The next job in line, as soon as there is one."""
@@ -180,7 +200,7 @@ class Board:
         """A queued job's place in line, from 1; 0 for others."""
         if job.state != "queued":
             return 0
-        waiting = [other for other in self._queues[job.wanted.kind] if other.state == "queued"]
+        waiting = [other for other in self._queues[_line(job)] if other.state == "queued"]
         return waiting.index(job) + 1 if job in waiting else 0
 
     def cancel(self, job: Job, why: str = "stopped on request") -> None:
@@ -204,8 +224,7 @@ class Board:
         ended = [one for one in self._jobs.values() if one.ended]
         for old in ended[:-_KEPT]:
             self.forget(old)
-        for old in [one for one in ended if one.folder][:-_KEPT_PICTURES]:
-            self._drop_samples(old)
+        self._drop_old([one for one in ended if one.folder])
         self._touched()
 
     def forget(self, job: Job) -> None:
@@ -219,6 +238,35 @@ class Board:
         for job in self.live():
             self.cancel(job, "the engine was asked to end")
 
+    def _share(self, like: Job, job: Job) -> None:
+        """Gives a job the samples of another one, which lives no longer or shorter for it.
+
+        Raises:
+            EngineError: the disk takes no link.
+        """
+        assert like.folder is not None  # noqa: S101 - both travel as pixels
+        assert job.folder is not None  # noqa: S101
+        try:
+            (job.folder / SCAN).hardlink_to(like.folder / SCAN)
+        except OSError as error:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            raise EngineError(
+                f"the samples of job {like.id} cannot be used again: {error.strerror}",
+                hint="send the pixels again",
+            ) from error
+        job.samples = like.samples
+        self._jobs[like.id] = self._jobs.pop(like.id)  # as if it had come now: it is of use
+
+    def _drop_old(self, jobs: list[Job]) -> None:
+        """Drops the samples of jobs that have ended, the oldest first, where all take too much."""
+        scans: set[str] = set()
+        held = 0
+        for number, job in enumerate(reversed(jobs)):
+            held += _bytes_beside(job) + (0 if job.samples in scans else _bytes_of(job))
+            scans.add(job.samples)
+            if held > _KEPT_BYTES and number >= _KEPT_ANYWAY:
+                self._drop_samples(job)
+
     def _drop_samples(self, job: Job) -> None:
         if job.folder:
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -230,3 +278,19 @@ class Board:
                 self.cancel(job, why)
 
         asyncio.get_running_loop().call_later(seconds, check)
+
+
+def _line(job: Job) -> str:
+    """Who does it: files to be probed have a worker of their own."""
+    return "probe" if job.wanted.kind == "probe" else "restore"
+
+
+def _bytes_of(job: Job) -> int:
+    return job.wanted.pixels.bytes if job.wanted.pixels else 0
+
+
+def _bytes_beside(job: Job) -> int:
+    """Of the result and the planes that a job holds."""
+    if not job.wanted.pixels or job.wanted.kind == "measure":
+        return 0
+    return job.wanted.pixels.part(job.wanted.region).bytes * (1 + len(job.wanted.want))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +17,10 @@ MOST_MEGAPIXELS = 1000.0
 _SAMPLES = {"uint8": 1, "uint16": 2, "float32": 4}
 _CHANNELS = {"none": (1, 3), "straight": (2, 4), "premultiplied": (2, 4)}
 _LIMITS = {"megapixels": (int, float), "pages": (int,), "file_bytes": (int,)}
+_KINDS = ("restore", "measure", "probe")
 _KEYS = {"kind", "source", "target", "profile", "profile_name", "limits", "previews", "want", "attached"}
-PLANES = ("evidence", "removed", "mask")
-"""What may be asked for beside the pixels of a result; `removed` alone is made by now."""
+PLANES = ("difference", "evidence", "removed", "mask")
+"""What may be asked for beside the pixels of a result; `difference` and `removed` are made by now."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Pixels:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.height, self.width, self.channels
+
+    def part(self, region: tuple[int, int, int, int] | None) -> Pixels:
+        """What a part of the picture is; `region` holds x, y, width and height, None stands for all."""
+        return replace(self, height=region[3], width=region[2]) if region else self
 
     @property
     def bytes(self) -> int:
@@ -57,10 +62,11 @@ class Wanted:
     """One job as it was asked for.
 
     Attributes:
-        kind: restore or probe.
+        kind: restore, measure or probe.
         path: of the scan; empty where pixels are sent.
         name: what people call the scan, in sentences and in the report.
         pixels: the picture's shape, where pixels are sent.
+        region: x, y, width and height of the part of these pixels to restore; None for all.
         target: the path to write the result to; empty for pixels and probes.
         target_name: what the report calls it.
         profile, profile_name: settings as `profile.to_dict` gives them, and what they are called.
@@ -74,6 +80,7 @@ class Wanted:
     path: str
     name: str
     pixels: Pixels | None = None
+    region: tuple[int, int, int, int] | None = None
     target: str = ""
     target_name: str = ""
     profile: Mapping[str, Any] = field(default_factory=dict)
@@ -92,14 +99,16 @@ def read(values: Any) -> Wanted:
     """
     job = _group(values, "the job", _KEYS)
     kind = job.get("kind", "restore")
-    if kind not in ("restore", "probe"):
-        raise UsageError(f"kind {kind!r} is not known", hint="restore or probe")
-    source = _group(job.get("source"), "source", {"path", "name", "pixels"})
+    if kind not in _KINDS:
+        raise UsageError(f"kind {kind!r} is not known", hint="restore, measure or probe")
+    source = _group(job.get("source"), "source", {"path", "name", "pixels", "region"})
     pixels = _pixels(source["pixels"]) if "pixels" in source else None
     if (pixels is None) == ("path" not in source):
         raise UsageError("source has either a path or pixels")
     if kind == "probe" and pixels:
         raise UsageError("pixels cannot be probed, only files")
+    if kind == "measure" and not pixels:
+        raise UsageError("files cannot be measured here, only pixels", hint="scanmend inspect measures files")
     path = "" if pixels else _path(source["path"], "source.path")
     target, target_name = _target(job.get("target"), needed=kind == "restore" and not pixels)
     return Wanted(
@@ -107,13 +116,14 @@ def read(values: Any) -> Wanted:
         path=path,
         name=_text(source.get("name", path or "the picture"), "source.name"),
         pixels=pixels,
+        region=_region(source.get("region"), pixels),
         target=target,
         target_name=target_name,
         profile=_group(job.get("profile", {}), "profile", None),
         profile_name=_text(job.get("profile_name", ""), "profile_name"),
         limits=_limits(job.get("limits", {})),
         previews=_previews(job.get("previews")),
-        want=_want(job.get("want", []), pixels),
+        want=_want(job.get("want", []), pixels if kind == "restore" else None),
         attached=job.get("attached", False) is True,
     )
 
@@ -174,8 +184,27 @@ def _pixels(value: Any) -> Pixels:
     return pixels
 
 
+def _region(value: Any, pixels: Pixels | None) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_at_least_0, value)):
+        raise UsageError("source.region must be [x, y, width, height], whole numbers")
+    if pixels is None:
+        raise UsageError("source.region is for pixels: files are restored whole")
+    x, y, width, height = value
+    if not (width and height and x + width <= pixels.width and y + height <= pixels.height):
+        raise UsageError(
+            f"source.region {value} leaves the picture, which has {pixels.width} x {pixels.height} pixels"
+        )
+    return x, y, width, height
+
+
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 2**31
+
+
+def _at_least_0(value: Any) -> bool:
+    return _whole(value) or (isinstance(value, int) and not isinstance(value, bool) and value == 0)
 
 
 def _limits(value: Any) -> dict[str, float]:

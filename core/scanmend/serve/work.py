@@ -14,17 +14,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from scanmend import cards, pipeline
+from scanmend import plan as planning
 from scanmend import profile as profiles
 from scanmend.errors import PublishError, ScanmendError, TargetExists
 from scanmend.formats.base import Limits
+from scanmend.measure import Facts
 from scanmend.pipeline import Options, Progress
 from scanmend.profile import Profile
 from scanmend.report import scanmend_version
-from scanmend.serve import names, previews
+from scanmend.serve import names, planes, previews
+from scanmend.serve.jobs import RESULT, SCAN
 from scanmend.serve.wanted import Pixels, Wanted
 
-SCAN, RESULT = "scan.raw", "pixels.raw"
-"""Files of samples in a job's own folder; a plane's is called after it."""
+_KNOWN_FACTS = 64
+"""Pictures whose facts are remembered: whoever tries settings on one does not have it measured each time."""
 
 
 class Voice(Protocol):
@@ -73,13 +76,38 @@ def restore(wanted: Wanted, job: Mapping[str, Any], voice: Voice) -> dict[str, A
     """
     voice.tell({"job": job["job"], "stage": "measure"})
     profile = _profile(json.dumps(wanted.profile, sort_keys=True), wanted.profile_name)
-    options = Options(
+    options = _options(wanted, voice)
+    run = functools.partial(_restore_pixels if wanted.pixels else _restore_file, wanted, profile, options)
+    return run(job=job, voice=voice, progress=_teller(job["job"], voice))
+
+
+def measure(wanted: Wanted, job: Mapping[str, Any], voice: Voice) -> dict[str, Any]:
+    """Measures pixels and plans what a profile would do to them; arguments as `restore` takes them.
+
+    Raises:
+        ScanmendError: the profile is not valid, or a network is missing.
+    """
+    started, shape = time.monotonic(), wanted.pixels
+    assert shape is not None  # noqa: S101 - nothing else is measured
+    voice.tell({"job": job["job"], "stage": "measure", "pages": 1, "megapixels": _megapixels(shape)})
+    profile = _profile(json.dumps(wanted.profile, sort_keys=True), wanted.profile_name)
+    facts = _facts(job, shape, _mapped(Path(job["folder"]) / SCAN, shape, "r"))
+    plan = planning.make(profile, facts, cards.installed())
+    return {
+        "facts": facts.to_dict(),
+        "plan": planning.to_dict(plan),
+        "described": list(planning.describe(plan)),
+        "megapixels": round(_megapixels(shape), 3),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _options(wanted: Wanted, voice: Voice) -> Options:
+    return Options(
         device=voice.settings["device"],
         backend=voice.settings["backend"],
         limits=Limits(**wanted.limits),  # type: ignore[arg-type]
     )
-    run = functools.partial(_restore_pixels if wanted.pixels else _restore_file, wanted, profile, options)
-    return run(job=job, voice=voice, progress=_teller(job["job"], voice))
 
 
 @functools.lru_cache(maxsize=32)
@@ -176,30 +204,35 @@ def _restore_pixels(
 ) -> dict[str, Any]:
     started, folder, shape = time.monotonic(), Path(job["folder"]), wanted.pixels
     assert shape is not None  # noqa: S101 - the caller chose this function by it
-    megapixels = shape.height * shape.width / 1e6
-    voice.tell({"job": job["job"], "pages": 1, "megapixels": megapixels})
-    _reserve(folder / RESULT, shape.bytes)
-    scan, result = _mapped(folder / SCAN, shape, "r"), _mapped(folder / RESULT, shape, "r+")
+    part = shape.part(wanted.region)
+    voice.tell({"job": job["job"], "pages": 1, "megapixels": _megapixels(part)})
+    scan = _mapped(folder / SCAN, shape, "r")
+    facts = _facts(job, shape, scan)
+    _reserve(folder / RESULT, part.bytes)
+    result = _mapped(folder / RESULT, part, "r+")
     page = pipeline.render_pixels(
         scan,
         result,
         profile,
         alpha=shape.alpha,
         transfer=shape.transfer,
+        facts=facts,
+        region=wanted.region,
         options=options,
         progress=progress,
         cancel=lambda: voice.cancelled(job["job"]),
     )
     result.flush()
-    if "removed" in wanted.want:
-        _write_removed(folder / "removed", scan, result)
+    x, y, width, height = wanted.region or (0, 0, shape.width, shape.height)
+    for plane in set(wanted.want) & planes.MAKERS.keys():
+        planes.write(plane, folder / plane, scan[y : y + height, x : x + width], result, shape)
     engine = pipeline.shared_engine(options.device, options.backend) if page.plan.steps else None
     return {
         "scanmend": scanmend_version(),
         "source": wanted.name,
         "unchanged": not page.plan.steps,
         "pages": [page.to_dict()],
-        "megapixels": round(megapixels if engine else 0.0, 3),
+        "megapixels": round(_megapixels(part) if engine else 0.0, 3),
         "seconds": round(time.monotonic() - started, 3),
         "device": f"{engine.device} ({engine.backend})" if engine else "",
         "models": {
@@ -224,11 +257,19 @@ def _mapped(path: Path, shape: Pixels, mode: Any) -> np.memmap[Any, Any]:
     return np.memmap(path, dtype=np.dtype(shape.dtype).newbyteorder("<"), mode=mode, shape=shape.shape)
 
 
-def _write_removed(path: Path, scan: np.memmap[Any, Any], result: np.memmap[Any, Any]) -> None:
-    """What was added to each sample, as little-endian float32 on the scale on which white is 1."""
-    white = np.float32(1.0 if scan.dtype.kind == "f" else np.iinfo(scan.dtype).max)
-    rows = max(1, 2**24 // (scan.shape[1] * scan.shape[2]))
-    with path.open("wb") as file:
-        for top in range(0, len(scan), rows):
-            change = result[top : top + rows].astype(np.float32) - scan[top : top + rows].astype(np.float32)
-            file.write((change / white).astype("<f4").tobytes())
+def _facts(job: Mapping[str, Any], shape: Pixels, scan: np.memmap[Any, Any]) -> Facts:
+    """What was measured in a job's samples, once for all jobs that share them."""
+    known = _known.get(job["samples"])
+    if known is None:
+        known = pipeline.measure_pixels(scan, alpha=shape.alpha, transfer=shape.transfer)
+        _known[job["samples"]] = known
+        if len(_known) > _KNOWN_FACTS:
+            del _known[next(iter(_known))]
+    return known
+
+
+_known: dict[str, Facts] = {}
+
+
+def _megapixels(shape: Pixels) -> float:
+    return shape.height * shape.width / 1e6

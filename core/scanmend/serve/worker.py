@@ -124,7 +124,7 @@ class Worker:
             return probe.probe(request, lambda: self.cancelled(job["job"]))
         from scanmend.serve import work  # noqa: PLC0415
 
-        return work.restore(request, job, self)
+        return (work.measure if request.kind == "measure" else work.restore)(request, job, self)
 
 
 # --- being a child -----------------------------------------------------------------------
