@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import scanmend_plugin
+from scanmend.serve import client
 from scanmend_plugin.layout import lay_out
 
 from tests.core.serving import Server, serving
@@ -14,12 +17,16 @@ from tests.core.serving import Server, serving
 from . import scans
 from .gimp import NOWHERE, Gimp, RootedGimp, on_system, rooted
 
+# In GIMP these lie side by side; here they are imported from where they are written.
+sys.path.insert(0, str(Path(scanmend_plugin.__file__).parent / "payload"))
+sys.modules["scanmend_client"] = client
+
 
 @pytest.fixture(scope="session")
 def gimp3(tmp_path_factory: pytest.TempPathFactory) -> Gimp:
     """A GIMP 3 for batch runs."""
     plug_in = tmp_path_factory.mktemp("gimp3") / "scanmend"
-    found = rooted(3, plug_in)
+    found: Gimp | str = rooted(3, plug_in)
     if isinstance(found, str):
         system = on_system(plug_in)
         if system is None:

@@ -32,8 +32,8 @@ def in_words(text: str, values: Mapping[str, Any]) -> str:
         if "path" in file:
             name = str(file.get("name", file["path"]))
             known |= {Path(file["path"]).name: name, file["path"]: name}
-        if "name" in file:  # the folder of a private copy says nothing to anybody
-            known[f"{Path(file['path']).parent}: "] = ""
+            if "name" in file:  # the folder of a private copy says nothing to anybody
+                known[f"{Path(file['path']).parent}: "] = ""
     if not known:
         return text
     either = "|".join(re.escape(word) for word in sorted(known, key=len, reverse=True) if word)

@@ -287,18 +287,25 @@ class Session(object):
         engine = self._engine()
         try:
             name = engine.submit(job)
-            events = _Events(engine, name)
-            if isinstance(source, Picture):
-                engine.put_pixels(name, _until_stopped(source.pieces(), stop))
-            last = events.follow(progress or (lambda _share, _text: None), stop or (lambda: False))
+            last = self._followed(name, source, progress, stop)
         except client.EngineFault as fault:
             raise trouble(fault)
-        except Stopped:
-            _cancel(engine, name)
-            raise
         if last["state"] == "done":
             return name, last["report"]
         raise _failure(last)
+
+    def _followed(self, name, source, progress, stop):
+        # type: (str, Source, Optional[Progress], Optional[Stop]) -> Dict[str, Any]
+        """A job's last event; whatever breaks off the waiting stops the job too."""
+        engine = self._engine()
+        events = _Events(engine, name)
+        try:
+            if isinstance(source, Picture):
+                engine.put_pixels(name, _until_stopped(source.pieces(), stop))
+            return events.follow(progress or (lambda _share, _text: None), stop or (lambda: False))
+        except BaseException:  # the host's own errors too: the thread that listens would keep the job alive
+            _cancel(engine, name)
+            raise
 
 
 class Exists(Trouble):
