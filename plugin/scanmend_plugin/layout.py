@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from importlib import resources
 from pathlib import Path
@@ -15,16 +13,16 @@ from scanmend import places, profile
 from scanmend.serve import client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
 NAME = "scanmend"
 """The plug-in's folder, and with `.py` the file in it that GIMP starts: GIMP wants them alike."""
 DESCRIPTION = "scanmend.json"
 MARK = "Written by scanmend plugin install"
-"""Folders without it are somebody else's."""
+"""Folders whose description lacks it are somebody else's."""
 
-_SHIPPED = (".py", ".mo", ".png", ".svg")  # not the translators' texts, nor what Python compiles
-_PROGRAM, _DATA = 0o755, 0o644
+_SHIPPED = {".py", ".mo", ".png", ".svg"}  # not the translators' texts, nor what Python compiles
+_FOLDER, _PROGRAM, _DATA = 0o755, 0o755, 0o644
 
 
 def lay_out(
@@ -46,50 +44,41 @@ def lay_out(
         FileExistsError: something stands there.
         OSError: a file cannot be written.
     """
-    folder.mkdir(mode=_PROGRAM, parents=True)
+    inside = contents(gimp, command=command, addresses=addresses)
+    folder.mkdir(mode=_FOLDER, parents=True)
+    for name, content in inside.items():
+        path = folder / name
+        path.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(_PROGRAM if name == f"{NAME}.py" else _DATA)
+
+
+def contents(
+    gimp: Literal[2, 3], *, command: Sequence[str] | None = None, addresses: Sequence[str] | None = None
+) -> dict[str, bytes]:
+    """Every file of the plug-in's folder by its name in it, with slashes; arguments as of `lay_out`."""
     payload = Path(str(resources.files("scanmend_plugin"))) / "payload"
-    _copy(payload / f"gimp{gimp}.py", folder / f"{NAME}.py")
-    (folder / f"{NAME}.py").chmod(_PROGRAM)
-    _copy(Path(client.__file__), folder / "scanmend_client.py")
-    for part in ("scanmend_front", f"scanmend_gimp{gimp}", "locale"):
-        for source in _files(payload / part):
-            _copy(source, folder / source.relative_to(payload))
-    described = description(
-        gimp,
-        default_command() if command is None else command,
-        default_addresses() if addresses is None else addresses,
-    )
-    described["files"] = sorted(
-        [DESCRIPTION, *(file.relative_to(folder).as_posix() for file in _files(folder))]
-    )
-    text = json.dumps(described, indent=2) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="ascii")
-    (folder / DESCRIPTION).chmod(_DATA)
-
-
-def description(gimp: int, command: Sequence[str], addresses: Sequence[str]) -> dict[str, Any]:
-    """What the plug-in is told about the Scanmend that installed it, JSON-ready."""
-    shipped = [listed for listed in profile.listing() if listed.path is None]
-    known = profile.keys()
-    groups = {key.rpartition(".")[0] for key in known}
-    return {
-        "mark": MARK,
-        "gimp": gimp,
-        "version": scanmend.__version__,
-        "protocol": client.PROTOCOL,
-        "command": list(command),
-        "addresses": list(addresses),
-        "profiles": [{"name": listed.name, "purpose": listed.purpose} for listed in shipped],
-        "keys": [key for key in known if key not in groups],
+    inside = {
+        f"{NAME}.py": (payload / f"gimp{gimp}.py").read_bytes(),
+        "scanmend_client.py": Path(client.__file__).read_bytes(),
     }
+    for part in ("scanmend_front", f"scanmend_gimp{gimp}", "locale"):
+        inside |= {file.relative_to(payload).as_posix(): file.read_bytes() for file in _files(payload / part)}
+    described = {
+        **_description(command or default_command(), addresses or default_addresses()),
+        "mark": MARK,
+        "files": sorted([*inside, DESCRIPTION]),
+    }
+    inside[DESCRIPTION] = (json.dumps(described, indent=2) + "\n").encode("ascii")
+    return inside
 
 
-def default_command() -> list[str]:
+def default_command(*, flags: Sequence[str] = ("-I",)) -> list[str]:
     """What starts the engine of this installation, whatever the environment that GIMP has set.
 
     The interpreter's links stay: behind those of a virtual environment lies another Python.
     """
-    return [sys.executable, "-I", "-m", "scanmend", "serve"]
+    return [sys.executable, *flags, "-m", "scanmend", "serve"]
 
 
 def default_addresses() -> list[str]:
@@ -99,13 +88,19 @@ def default_addresses() -> list[str]:
     return list(dict.fromkeys([usual, *shared]))
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    found = (Path(base) / name for base, _, names in os.walk(folder) for name in names)
-    return (path for path in found if path.suffix in _SHIPPED and path.parent.name != "__pycache__")
+def _description(command: Sequence[str], addresses: Sequence[str]) -> dict[str, Any]:
+    shipped = [listed for listed in profile.listing() if listed.path is None]
+    known = profile.keys()
+    groups = {key.rpartition(".")[0] for key in known}
+    return {
+        "version": scanmend.__version__,
+        "protocol": client.PROTOCOL,
+        "command": list(command),
+        "addresses": list(addresses),
+        "profiles": [{"name": listed.name, "purpose": listed.purpose} for listed in shipped],
+        "keys": [key for key in known if key not in groups],
+    }
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The bytes alone: a package may lie in a store whose files nobody may write to."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    target.chmod(_DATA)
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.suffix in _SHIPPED and path.is_file())

@@ -34,6 +34,10 @@ service_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Has the system start the hot folder."
 )
 app.add_typer(service_app, name="service")
+plugin_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Brings Scanmend into other programs: GIMP."
+)
+app.add_typer(plugin_app, name="plugin")
 
 
 class Quality(str, Enum):
@@ -652,3 +656,60 @@ def service_show(config: ConfigFile = None, *, system: System = False, user: Run
     from scanmend.cli import service as command  # noqa: PLC0415
 
     command.show(config, system=system, user=user)
+
+
+class Host(str, Enum):
+    """Which program a plug-in is for."""
+
+    gimp = "gimp"
+
+
+HostName = Annotated[Host, typer.Argument(metavar="gimp", help="The program: gimp.")]
+WhichGimp = Annotated[
+    str | None,
+    typer.Option(
+        "--gimp",
+        metavar="VERSION|FOLDER",
+        help="Only GIMPs of this version, such as 3.0, or the one that reads plug-ins from this folder.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Says what would be done, and changes nothing.")]
+
+
+@plugin_app.command("install")
+def plugin_install(
+    host: HostName,
+    *,
+    gimp: WhichGimp = None,
+    dry_run: DryRun = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Whether each GIMP is started once to try it.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Finds every GIMP 2.10 and 3 of yours, and puts Filters > Restore into it; replaces an older one."""
+    from scanmend.cli import plugin as command  # noqa: PLC0415
+
+    del host  # there is one so far
+    raise typer.Exit(command.install(gimp, dry_run=dry_run, check=check, json=json))
+
+
+@plugin_app.command("uninstall")
+def plugin_uninstall(
+    host: HostName, *, gimp: WhichGimp = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Removes what install has written, and nothing else."""
+    from scanmend.cli import plugin as command  # noqa: PLC0415
+
+    del host
+    raise typer.Exit(command.uninstall(gimp, dry_run=dry_run, json=json))
+
+
+@plugin_app.command("check")
+def plugin_check(host: HostName, *, gimp: WhichGimp = None, json: Json = False) -> None:
+    """Starts every GIMP without a window, and asks whether it knows the plug-in and reaches the engine."""
+    from scanmend.cli import plugin as command  # noqa: PLC0415
+
+    del host
+    raise typer.Exit(command.check(gimp, json=json))
