@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +25,7 @@ LEAST_SIDE = 768
 
 # What the engine takes as it is; the others travel as float, in the same colour space.
 _TRAVELS = {"u8": "uint8", "u16": "uint16", "float": "float32"}
+_MASK = "Y float"
 _SHOWN = "R'G'B'A u8"  # without a space: sRGB
 
 
@@ -130,7 +132,7 @@ class Subject:
     def to_srgb8(self, samples: bytes, width: int, height: int) -> bytes:
         """Samples of this picture, the engine's too, for the screen: sRGB of 8 bit, R, G, B and alpha."""
         box = Box(0, 0, width, height)
-        scratch = Gegl.Buffer.new(self.samples.name, *box)
+        scratch = _scratch(self.samples.name, width, height)
         scratch.set(box.rectangle(), self.samples.name, samples)
         return scratch.get(box.rectangle(), 1.0, _SHOWN, Gegl.AbyssPolicy.NONE)
 
@@ -179,6 +181,25 @@ def write(buffer: Gegl.Buffer, box: Box, samples: Samples, pieces: Iterable[byte
         buffer.set(strip.rectangle(), samples.name, data)
     stream.end()
     buffer.flush()
+
+
+def copied(mask: Gimp.Drawable, box: Box) -> Gegl.Buffer:
+    """A box of a mask or selection in a buffer of its own that begins at 0, 0; what lies outside it is 0."""
+    scratch = _scratch(_MASK, box.width, box.height)
+    mask.get_buffer().copy(box.rectangle(), Gegl.AbyssPolicy.NONE, scratch, scratch.get_extent())
+    return scratch
+
+
+def _scratch(name: str, width: int, height: int) -> Gegl.Buffer:
+    """A buffer of the plug-in's own."""
+    _start_gegl()
+    return Gegl.Buffer.new(name, 0, 0, width, height)
+
+
+@functools.cache
+def _start_gegl() -> None:
+    """What libgimp leaves undone, and buffers of one's own complain about; 60 ms."""
+    Gegl.init(None)
 
 
 class _Stream:
