@@ -1,0 +1,66 @@
+from enum import Enum
+
+from gi.repository import GLib, GObject
+
+class Colorspace(Enum):
+    RGB = ...
+
+class InterpType(Enum):
+    NEAREST = ...
+    TILES = ...
+    BILINEAR = ...
+    HYPER = ...
+
+class Pixbuf(GObject.Object):
+    @classmethod
+    def new(
+        cls, colorspace: Colorspace, has_alpha: bool, bits_per_sample: int, width: int, height: int
+    ) -> Pixbuf: ...
+    @classmethod
+    def new_from_bytes(
+        cls,
+        data: GLib.Bytes,
+        colorspace: Colorspace,
+        has_alpha: bool,
+        bits_per_sample: int,
+        width: int,
+        height: int,
+        rowstride: int,
+    ) -> Pixbuf: ...
+    def add_alpha(self, substitute_color: bool, r: int, g: int, b: int) -> Pixbuf: ...
+    def composite(
+        self,
+        dest: Pixbuf,
+        dest_x: int,
+        dest_y: int,
+        dest_width: int,
+        dest_height: int,
+        offset_x: float,
+        offset_y: float,
+        scale_x: float,
+        scale_y: float,
+        interp_type: InterpType,
+        overall_alpha: int,
+    ) -> None: ...
+    def composite_color_simple(
+        self,
+        dest_width: int,
+        dest_height: int,
+        interp_type: InterpType,
+        overall_alpha: int,
+        check_size: int,
+        color1: int,
+        color2: int,
+    ) -> Pixbuf | None: ...
+    def copy(self) -> Pixbuf: ...
+    def copy_area(
+        self, src_x: int, src_y: int, width: int, height: int, dest_pixbuf: Pixbuf, dest_x: int, dest_y: int
+    ) -> None: ...
+    def fill(self, pixel: int) -> None: ...
+    def get_has_alpha(self) -> bool: ...
+    def get_height(self) -> int: ...
+    def get_pixels(self) -> bytes: ...
+    def get_rowstride(self) -> int: ...
+    def get_width(self) -> int: ...
+    def new_subpixbuf(self, src_x: int, src_y: int, width: int, height: int) -> Pixbuf: ...
+    def scale_simple(self, dest_width: int, dest_height: int, interp_type: InterpType) -> Pixbuf | None: ...
