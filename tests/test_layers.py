@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.serve.client": set(),
     "scanmend.serve": {
         "starlette", "uvicorn", "numpy", "scanmend.formats", "scanmend.pipeline", "scanmend.places",
-        "scanmend.report", "scanmend.sidecar", "scanmend.serve.client", "scanmend.xmp", *_DECIDING, *_LEAVES,
+        "scanmend.publish", "scanmend.report", "scanmend.sidecar", "scanmend.serve.client", "scanmend.xmp", *_DECIDING, *_LEAVES,
     },
     "scanmend": {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,

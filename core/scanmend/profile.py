@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
 from scanmend import places
-from scanmend.errors import ProfileError
+from scanmend.errors import ProfileError, UsageError
 from scanmend.settings import OFF, Flag, Form, Setting, merged, numbered
 from scanmend.settings.tree import Place, shown
 
@@ -294,6 +294,22 @@ def user_folder() -> Path:
     return places.config_folder() / "profiles"
 
 
+def own_path(name: str) -> Path:
+    """Where a user's own profile of that name lies, or would lie.
+
+    Raises:
+        UsageError: it is no plain name, or one that ships has it.
+    """
+    if not re.fullmatch(r"(?![. ])[^/\\:\x00-\x1f\x7f]{1,100}(?<![. ])", name):
+        raise UsageError(
+            f"{name!r} is no name for a profile",
+            hint="1 to 100 characters without / \\ : and no dot in front",
+        )
+    if name in shipped():
+        raise UsageError(f"{name} ships with Scanmend, and would hide yours", hint="choose another name")
+    return user_folder() / f"{name}.yaml"
+
+
 def listing() -> tuple[Listed, ...]:
     """All profiles that have a name: those that ship, then the user's, unless one of ours hides it."""
     ours = tuple(Listed(name, _purpose(_shipped_text(name)), None) for name in shipped())
@@ -335,6 +351,14 @@ def to_dict(profile: Profile) -> dict[str, Any]:
 def to_yaml(profile: Profile) -> str:
     """The profile as a file that `parse` reads back to the same settings."""
     return yaml.safe_dump(to_dict(profile), sort_keys=False, allow_unicode=True)
+
+
+def file_text(profile: Profile, purpose: str) -> str:
+    """The content of a profile's file: what it is for, a line for editors, every setting."""
+    words = "".join(letter for letter in " ".join(purpose.split()) if letter.isprintable())
+    place = resources.files("scanmend") / "profiles" / "schema.json"
+    editors = f"# yaml-language-server: $schema={place.as_uri()}\n" if isinstance(place, Path) else ""
+    return f"# {words}\n{editors}{to_yaml(profile)}"
 
 
 def schema() -> dict[str, Any]:

@@ -73,7 +73,7 @@ class EngineLink:
 
     def _connect(self) -> None:
         with self._opened_log() as log:
-            self._engine = Engine.connect(command=self._command(), log=log)
+            self._engine = Engine.connect(command=self._command(), log=log, environment=os.environ)
         self._health = self._engine.health()
         self._keeper = self._engine.keep()
         self._fails, self._sentence = 0, ""

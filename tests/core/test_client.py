@@ -46,20 +46,29 @@ picture = engine.submit({"source": {"pixels": shape}, "profile": json.loads(sys.
 engine.put_pixels(picture, bytearray(192))
 for event in engine.events(picture):
     pass
-same = engine.get_pixels(picture) == bytes(bytearray(192))
+pieces = list(engine.read_pixels(picture, size=100))
+same = engine.get_pixels(picture) == b"".join(pieces) == bytes(bytearray(192))
+lengths = [len(piece) for piece in pieces]
+again = engine.submit({"source": {"job": picture, "region": [1, 2, 3, 4]}, "kind": "measure"})
+report = list(engine.events(again))[-1]["report"]
+listed = engine.profiles()
+saved = engine.save_profile("negative \u00e9", {"scanmend": 1}, purpose="Mine.")
 try:
     next(engine.events("0" * 16))
 except client.EngineFault as fault:
     kind = fault.kind
-print(json.dumps([states[-1], event["state"], same, kind, keeper.alive(), engine.health()["protocol"]]))
+print(json.dumps([states[-1], event["state"], same, lengths, kind, keeper.alive(), listed["default"],
+    saved.endswith("negative \u00e9.yaml"), report["megapixels"], engine.health()["protocol"]]))
 keeper.close()
 """
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serving() as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as home:
+        patch.setenv("XDG_CONFIG_HOME", home)  # what is saved must not reach the person's own folder
+        with serving() as running:
+            yield running
 
 
 @pytest.fixture
@@ -71,6 +80,9 @@ def folder() -> Iterator[Path]:
 
 
 # --- one file for every Python -------------------------------------------------------------
+
+
+EXPECTED = '["done", "done", true, [100, 92], "refused", true, "gentle", true, 0.0, "1"]\n'
 
 
 def said(python: list[str], server: Server, tmp_path: Path) -> str:
@@ -88,16 +100,14 @@ def said(python: list[str], server: Server, tmp_path: Path) -> str:
 
 
 def test_it_runs_in_a_bare_interpreter_of_this_python(server: Server, tmp_path: Path) -> None:
-    expected = '["done", "done", true, "refused", true, "1"]\n'
-
-    assert said([sys.executable, "-I", "-S"], server, tmp_path) == expected
+    assert said([sys.executable, "-I", "-S"], server, tmp_path) == EXPECTED
 
 
 @pytest.mark.skipif(OLD is None, reason="there is no Python 2.7 here")
 def test_it_runs_in_python_2(server: Server, tmp_path: Path) -> None:
     assert OLD is not None
 
-    assert said([OLD, "-S"], server, tmp_path) == '["done", "done", true, "refused", true, "1"]\n'
+    assert said([OLD, "-S"], server, tmp_path) == EXPECTED
 
 
 def test_its_syntax_is_that_of_python_2_too() -> None:
@@ -139,7 +149,9 @@ def test_its_types_name_what_it_has() -> None:
 
     typed["Keeper"].add("__init__")  # nobody but `keep` makes one
     assert ours == typed
-    assert {*typed, "ENDS", "HEADER", "PROTOCOL", "default_address"} == set(client.__all__)
+    assert {*typed, "ENDS", "HEADER", "PROTOCOL", "clean_environment", "default_address"} == set(
+        client.__all__
+    )
 
 
 # --- where the engine is -------------------------------------------------------------------
@@ -169,7 +181,7 @@ def test_an_engine_that_does_not_run_is_told_apart(folder: Path) -> None:
 
 def test_an_engine_is_started_where_none_runs_and_used_where_one_does(folder: Path) -> None:
     address = str(folder / "engine.sock")
-    first = Engine.connect(address, COMMAND)
+    first = Engine.connect(address, COMMAND, environment=os.environ)
     pid = first.health()["pid"]
     try:
         assert Engine.connect(address, [sys.executable, "-c", "raise SystemExit(9)"]).health()["pid"] == pid
@@ -178,11 +190,28 @@ def test_an_engine_is_started_where_none_runs_and_used_where_one_does(folder: Pa
         until(lambda: not os.path.lexists(address))
 
 
+def test_an_engine_that_is_started_inherits_nothing_that_leads_its_python_astray(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "GI_TYPELIB_PATH", "DYLD_INSERT_LIBRARIES"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setenv("SCANMEND_MALLOC", "default")
+    show = "import os; print(sorted(os.environ), flush=True); raise SystemExit(7)"
+
+    with (folder / "log").open("w+b") as log, pytest.raises(EngineFault, match="ended with status 7"):
+        Engine.connect(str(folder / "engine.sock"), [sys.executable, "-c", show], log=log)
+
+    inherited = set(ast.literal_eval((folder / "log").read_text(encoding="utf-8")))
+    ours = set(os.environ) - {"PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "GI_TYPELIB_PATH"}
+    assert {name for name in inherited if name.startswith(("PYTHON", "DYLD", "LD_", "GI_"))} == set()
+    assert {"SCANMEND_MALLOC", "PATH", "HOME"} <= inherited & ours
+
+
 def test_many_who_start_one_at_once_get_the_same(folder: Path) -> None:
     address, started = str(folder / "engine.sock"), []
 
     def start() -> None:
-        started.append(Engine(address).start(COMMAND))
+        started.append(Engine(address).start(COMMAND, environment=os.environ))
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
@@ -288,6 +317,17 @@ def test_a_file_that_is_no_socket_is_not_talked_to(folder: Path) -> None:
         Engine(str(place)).health()
 
     assert caught.value.kind == "protocol"
+
+
+def test_a_refusal_that_comes_before_all_was_sent_is_heard(server: Server) -> None:
+    shape = {"shape": [1000, 1000, 3], "dtype": "uint8"}
+    job = server.engine.submit({"source": {"pixels": shape}, "profile": STRONG})
+    server.engine.put_pixels(job, bytes(3_000_000))
+
+    with pytest.raises(EngineFault, match="have come already") as caught:
+        server.engine.put_pixels(job, bytes(3_000_000))
+
+    assert (caught.value.kind, caught.value.status) == ("refused", 409)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"port": "x", "token": "t"}', "[1]"])

@@ -122,9 +122,7 @@ def test_a_picture_that_others_use_is_kept_while_many_come_and_go(server: Server
     assert server.end(again(server, first, [0, 0, 64, 64]))["state"] == "done"
 
 
-@pytest.mark.parametrize(
-    "region", [[0, 0, 120, 90], [49, 120, 151, 133], [199, 299, 1, 1], [0, 0, 200, 300]]
-)
+@pytest.mark.parametrize("region", [[0, 0, 120, 90], [49, 120, 151, 133], [199, 299, 1, 1], [0, 0, 200, 300]])
 def test_a_part_comes_out_as_it_does_in_the_whole(server: Server, region: list[int]) -> None:
     pixels = noisy(300, 200).astype(np.uint16) * 257
     x, y, width, height = region
@@ -237,7 +235,8 @@ def test_a_difference_has_the_alpha_of_the_scan(alpha: Any, tmp_path: Any) -> No
 
 
 def test_facts_are_measured_once_for_all_jobs_on_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels, asked = noisy(64, 64), []
+    pixels = noisy(64, 64)
+    asked: list[object] = []
     facts = pipeline.measure_pixels(pixels)
     monkeypatch.setattr(measure, "measure", asked.append)
 

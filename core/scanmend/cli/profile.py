@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ def new(name: str, source: str) -> None:
     """Writes a profile with every setting of another, to be edited."""
     profile = profiles.load(source)
     path = _place(name)
-    text = f"# From {profile.name}: say here what it is for.\n{_for_editors()}{profiles.to_yaml(profile)}"
+    text = profiles.file_text(profile, f"From {profile.name}: say here what it is for.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -93,12 +92,4 @@ def _place(name: str) -> Path:
         raise UsageError(
             f"{name} is neither a plain name nor a .yaml file", hint="such as mine or folder/mine.yaml"
         )
-    if name in profiles.shipped():
-        raise UsageError(f"{name} ships with Scanmend, and would hide yours", hint="choose another name")
-    return profiles.user_folder() / f"{name}.yaml"
-
-
-def _for_editors() -> str:
-    """The line by which editors with a YAML language server find the schema."""
-    place = resources.files("scanmend") / "profiles" / "schema.json"
-    return f"# yaml-language-server: $schema={place.as_uri()}\n" if isinstance(place, Path) else ""
+    return profiles.own_path(name)

@@ -2,9 +2,11 @@
 
 client    what front ends talk to it with; a single file on the standard library
 wanted    what a job may ask for, read from JSON once
+shelf     the profiles, for front ends that have no Python of ours
 jobs      the jobs of a server, from the queue to their last event
 crew      worker processes: started, watched, ended; each may die without harm to anything else
 app       the HTTP side: routes, refusals, event streams
 house     a server as a whole: its socket, its lock, its end
+work      what a worker does with a job; planes, what is made beside a result's pixels
 worker    the process that decodes files and runs networks
 """

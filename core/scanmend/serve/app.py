@@ -19,8 +19,16 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scanmend.errors import EngineError, PublishError, ScanmendError, UsageError, as_scanmend_error
-from scanmend.serve import wanted
+from scanmend.errors import (
+    EngineError,
+    ProfileError,
+    PublishError,
+    ScanmendError,
+    TargetExists,
+    UsageError,
+    as_scanmend_error,
+)
+from scanmend.serve import shelf, wanted
 from scanmend.serve.client import HEADER, PROTOCOL
 from scanmend.serve.jobs import RESULT, SCAN, Board, Job
 
@@ -69,6 +77,8 @@ def build(house: House, door: Door) -> ASGIApp:
     routes = [
         Route("/v1/health", desk.health, methods=["GET"]),
         Route("/v1/keep", desk.keep, methods=["GET"]),
+        Route("/v1/profiles", desk.profiles, methods=["GET"]),
+        Route("/v1/profiles/{name:path}", desk.save_profile, methods=["PUT"]),
         Route("/v1/jobs", desk.submit, methods=["POST"]),
         Route("/v1/jobs/{job}", desk.look, methods=["GET"]),
         Route("/v1/jobs/{job}", desk.cancel, methods=["DELETE"]),
@@ -134,10 +144,25 @@ class _Desk:
         self._house = house
 
     async def health(self, _request: Request) -> Response:
-        return JSONResponse(self._house.health())
+        return Json(self._house.health())
 
     async def keep(self, _request: Request) -> Lines:
         return Lines(self._beats())
+
+    async def profiles(self, _request: Request) -> Response:
+        return Json(await asyncio.to_thread(shelf.listing))
+
+    async def save_profile(self, request: Request) -> Response:
+        values = _json(await _body(request, MOST_JSON))
+        try:
+            path = await asyncio.to_thread(shelf.save, request.path_params["name"], values)
+        except (UsageError, ProfileError) as error:
+            raise Refusal(400, error) from error
+        except TargetExists as error:
+            raise Refusal(409, error) from error
+        except PublishError as error:
+            raise Refusal(507, error) from error
+        return Json({"path": str(path)}, 201)
 
     async def submit(self, request: Request) -> Response:
         values, like = self._with_samples(_json(await _body(request, MOST_JSON)))
@@ -147,12 +172,12 @@ class _Desk:
             raise Refusal(409 if "another job" in error.message else 400, error) from error
         except EngineError as error:
             raise Refusal(503, error) from error
-        return JSONResponse({"job": job.id, "state": job.state}, 201)
+        return Json({"job": job.id, "state": job.state}, 201)
 
     async def look(self, request: Request) -> Response:
         job = self._job(request)
         size = job.wanted.pixels.bytes if job.wanted.pixels else 0
-        return JSONResponse({"job": job.id, "bytes": size, **job.event(self._house.board.position(job))})
+        return Json({"job": job.id, "bytes": size, **job.event(self._house.board.position(job))})
 
     async def cancel(self, request: Request) -> Response:
         job = self._job(request)
@@ -160,7 +185,7 @@ class _Desk:
             self._house.board.forget(job)
         else:
             self._house.board.cancel(job)
-        return JSONResponse({"job": job.id, "state": job.state})
+        return Json({"job": job.id, "state": job.state})
 
     async def events(self, request: Request) -> Lines:
         return Lines(self._events(self._job(request)))
@@ -190,7 +215,7 @@ class _Desk:
             raise
         if job.state == "waiting":  # it may have been cancelled meanwhile
             self._house.board.enqueue(job)
-        return JSONResponse({"job": job.id, "state": job.state})
+        return Json({"job": job.id, "state": job.state})
 
     async def give(self, request: Request) -> Response:
         """GET of the result's samples, or of a plane beside them."""
@@ -254,6 +279,13 @@ class _Desk:
                 waiting.cancel()
         finally:
             self._house.keeping(-1)
+
+
+class Json(JSONResponse):
+    """JSON in ASCII: the name of a file that is no UTF-8 travels as escaped surrogates."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
 
 
 class Lines(Response):
@@ -356,4 +388,4 @@ def _route_words(error: HTTPException) -> str:
 
 
 def _refused(status: int, error: ScanmendError) -> Response:
-    return JSONResponse(error.to_dict(), status, headers={"connection": "close"})
+    return Json(error.to_dict(), status, headers={"connection": "close"})

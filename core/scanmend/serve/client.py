@@ -11,6 +11,8 @@ types stand beside it in client.pyi, so that hosts on Python 2.7 can read this f
 
 from __future__ import absolute_import, division, print_function, unicode_literals
 
+import contextlib
+import errno
 import json
 import os
 import select
@@ -23,16 +25,28 @@ import time
 
 try:
     import http.client as http
+    from urllib.parse import quote
 except ImportError:  # Python 2.7
     http = __import__("httplib")
+    quote = __import__("urllib").quote
 
-__all__ = ["ENDS", "HEADER", "PROTOCOL", "Engine", "EngineFault", "Keeper", "default_address"]
+__all__ = [
+    "ENDS",
+    "HEADER",
+    "PROTOCOL",
+    "Engine",
+    "EngineFault",
+    "Keeper",
+    "clean_environment",
+    "default_address",
+]
 
 PROTOCOL = "1"
 HEADER = "Scanmend-Protocol"
 ENDS = ("done", "failed", "cancelled")
 """The states after which a job says nothing more."""
 
+_LEADING_ASTRAY = ("LD_LIBRARY_PATH", "LD_PRELOAD", "GI_TYPELIB_PATH", "GIO_EXTRA_MODULES", "GIO_MODULE_DIR")
 _PIECE = 1 << 20
 _BROKEN = (OSError, IOError, http.HTTPException)
 
@@ -72,7 +86,9 @@ class Engine(object):
         self.timeout = timeout
 
     @classmethod
-    def connect(cls, address=None, command=None, timeout=30.0, wait=60.0, log=None):
+    def connect(  # noqa: PLR0917 - Python 2.7 has no arguments by name alone
+        cls, address=None, command=None, timeout=30.0, wait=60.0, log=None, environment=None
+    ):
         """An engine that answers: the running one, or one that `command` starts.
 
         Args:
@@ -82,6 +98,7 @@ class Engine(object):
             timeout: as for the class.
             wait: seconds that a new one may take to answer.
             log: an open file for what it says; nowhere if not given.
+            environment: as `start` takes it.
 
         Raises:
             EngineFault: it does not run, and cannot be started.
@@ -92,13 +109,20 @@ class Engine(object):
         except EngineFault as fault:
             if fault.kind != "unreachable" or command is None:
                 raise
-            engine.start(command, wait, log)
+            engine.start(command, wait, log, environment)
         return engine
 
-    def start(self, command, wait=60.0, log=None):
+    def start(self, command, wait=60.0, log=None, environment=None):
         """Starts an engine that outlives this program, and waits until it answers.
 
         Of several that are started at once one stays; the others end by themselves.
+
+        Args:
+            command: as for `connect`.
+            wait: as for `connect`.
+            log: as for `connect`.
+            environment: its variables; this program's if not given, without those by which hosts such as
+                GIMP turn a Python or its libraries into their own.
 
         Returns:
             The process that was started.
@@ -109,7 +133,7 @@ class Engine(object):
         words = list(command)
         if not self._is_tcp():
             words += ["--socket", self.address]
-        process = _spawn(words, log)
+        process = _spawn(words, log, clean_environment() if environment is None else environment)
         waiting = threading.Thread(target=process.wait)  # no zombie, whenever it ends
         waiting.daemon = True
         waiting.start()
@@ -170,6 +194,27 @@ class Engine(object):
         """Stops a job within a tile; one that has ended stays as it is."""
         self._ask("DELETE", "/v1/jobs/%s" % job)
 
+    def profiles(self):
+        """All profiles, and what they may hold.
+
+        Returns:
+            A dict: version (of Scanmend), keys (of all settings, such as "noise.strength"), default (the
+            name of a profile), folder (of the user's own), profiles (the default first: dicts of name,
+            purpose, settings, own, and error, a sentence about a file that is not valid, or None).
+        """
+        return self._ask("GET", "/v1/profiles")
+
+    def save_profile(self, name, settings, replace=False, purpose=""):
+        """Writes settings to the user's folder as a profile; returns the file's path.
+
+        Raises:
+            EngineFault: with status 409 where there is one of that name and `replace` is false; with 400
+                where the name or a setting is not valid, as `error` says.
+        """
+        values = {"settings": settings, "replace": replace, "purpose": purpose}
+        path = "/v1/profiles/" + quote(name.encode("utf-8"), safe=str(""))
+        return self._ask("PUT", path, json.dumps(values).encode("ascii"))["path"]
+
     def keep(self):
         """Keeps the engine running, and its networks loaded, until the Keeper is closed."""
         connection, answer = self._open("GET", "/v1/keep")
@@ -189,9 +234,10 @@ class Engine(object):
             for name, value in self._headers().items():
                 connection.putheader(name, value)
             connection.putheader(str("Content-Length"), str(size))
-            connection.endheaders()
-            for piece in pixels:
-                connection.send(piece)
+            with _hearing_refusals(connection):
+                connection.endheaders()
+                for piece in pixels:
+                    connection.send(piece)
             self._read(connection.getresponse())
         except _BROKEN as error:
             raise EngineFault("the engine did not take the pixels: %s" % error)
@@ -203,9 +249,19 @@ class Engine(object):
 
         They have the shape and type that were sent; those of the plane "removed" are float32.
         """
+        return b"".join(self.read_pixels(job, plane))
+
+    def read_pixels(self, job, plane="pixels", size=4 << 20):
+        """Yields what `get_pixels` gives in pieces of `size` bytes, the last one shorter."""
         connection, answer = self._open("GET", "/v1/jobs/%s/%s" % (job, plane))
+        left = int(answer.getheader("Content-Length"))
         try:
-            return answer.read()
+            while left:
+                piece = answer.read(min(size, left))
+                left -= len(piece)
+                if not piece:
+                    raise EngineFault("the engine went away while it sent the pixels")
+                yield piece
         except _BROKEN as error:
             raise EngineFault("the engine went away while it sent the pixels: %s" % error)
         finally:
@@ -232,7 +288,8 @@ class Engine(object):
         """Sends a request; the connection, and the answer with its body unread."""
         connection = self._connection()
         try:
-            connection.request(method, path, body, self._headers())
+            with _hearing_refusals(connection):
+                connection.request(method, path, body, self._headers())
             answer = connection.getresponse()
             try:
                 return connection, self._read(answer)
@@ -351,6 +408,16 @@ class _UnixConnection(http.HTTPConnection):
         self.sock = made
 
 
+@contextlib.contextmanager
+def _hearing_refusals(connection):
+    """Goes on to the answer where the engine has stopped listening before all was sent: it has said why."""
+    try:
+        yield
+    except (OSError, IOError) as error:
+        if error.errno not in (errno.EPIPE, errno.ECONNRESET) or connection.sock is None:
+            raise
+
+
 def default_address():
     """Where the engine of this user listens, as `scanmend.places` names it."""
     if sys.platform == "win32":
@@ -377,9 +444,18 @@ def _check_owner(path):
         raise EngineFault("%s is not an engine's socket of yours" % path, kind="protocol")
 
 
-def _spawn(words, log):
+def clean_environment():
+    """This program's variables without those that lead another Python astray, as hosts set them."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LEADING_ASTRAY and not name.startswith(("PYTHON", "DYLD_"))
+    }
+
+
+def _spawn(words, log, environment):
     """Starts a program that does not end with this one."""
-    options = {"close_fds": True}
+    options = {"close_fds": True, "env": dict(environment)}
     if sys.platform == "win32":
         options["creationflags"] = 0x00000208  # DETACHED_PROCESS, CREATE_NEW_PROCESS_GROUP
     elif sys.version_info[0] > 2:
