@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import scanmend
+from scanmend.errors import UsageError
 
 from scanmend_plugin import installing, machine
 from scanmend_plugin.layout import NAME
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from scanmend_plugin.paths import Gimp
 
 INSTALL = "scanmend plugin install gimp"
-_PROCEDURE = {2: "python-fu-scanmend-restore", 3: "plug-in-scanmend-restore"}
+_PROCEDURE = "plug-in-scanmend-restore"
 _LIMIT = 180.0  # seconds: the first start of a new GIMP asks all its plug-ins, and an engine is started
 _NO_PYTHON = "no Python"
 
@@ -61,7 +63,26 @@ def tried(gimp: Gimp) -> list[Line]:
         return []
     if not gimp.program:
         return [Line(True, "its program was not found, so it was not started")]
-    return _judged(gimp, _asked(gimp, plug_ins))
+    return _judged(_asked(gimp, plug_ins))
+
+
+def first_start(gimp: Gimp) -> None:
+    """Has a GIMP that was never started make its settings folder, which it does in a folder's absence alone.
+
+    It would otherwise miss what it keeps there, and not take over the settings of an older GIMP.
+
+    Raises:
+        UsageError: it cannot be started.
+    """
+    folder = Path(gimp.plug_ins).parent
+    if folder.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        if gimp.program:
+            machine.run([*gimp.program, *_options(gimp.generation, "0", "pass")], _LIMIT)
+    if not folder.is_dir():
+        sentence = f"{gimp.title} was never started here: there is no {folder}"
+        raise UsageError(sentence, hint="start it once, then run this again")
 
 
 def _asked(gimp: Gimp, plug_ins: Path) -> dict[str, Any] | Line:
@@ -75,7 +96,7 @@ def _asked(gimp: Gimp, plug_ins: Path) -> dict[str, Any] | Line:
         )
     try:
         answer = work / "answer.json"
-        asked = {"folder": plug_ins / NAME, "answer": answer, "pattern": f"^{_PROCEDURE[gimp.generation]}"}
+        asked = {"folder": plug_ins / NAME, "answer": answer, "pattern": f"^{_PROCEDURE}"}
         _write_probe(work / "probe.py", {name: str(value) for name, value in asked.items()})
         code, printed = machine.run([*gimp.program, *_batch(gimp.generation, work)], _LIMIT)
         if answer.exists():
@@ -105,15 +126,19 @@ def _write_probe(path: Path, asked: dict[str, str]) -> None:
 def _batch(generation: Literal[2, 3], work: Path) -> list[str]:
     """The options that have GIMP run the probe and end."""
     run = f"import io; exec(io.open(u{json.dumps(str(work / 'probe.py'))}, 'rb').read())"
-    if generation == 3:
-        return ["-idf", "--batch-interpreter=python-fu-eval", "-b", run, "--quit"]
-    note = _scheme(str(work / _NO_PYTHON))
-    script = (
+    scheme = (
         '(if (= 0 (car (gimp-procedural-db-proc-exists "python-fu-eval")))'
-        f" (close-output-port (open-output-file {note}))"
+        f" (close-output-port (open-output-file {_scheme(str(work / _NO_PYTHON))}))"
         f" (python-fu-eval RUN-NONINTERACTIVE {_scheme(run)}))"
     )
-    return ["-idf", "--batch-interpreter=plug-in-script-fu-eval", "-b", script, "-b", "(gimp-quit 1)"]
+    return _options(generation, scheme, run)
+
+
+def _options(generation: Literal[2, 3], scheme: str, python: str) -> list[str]:
+    """The options that have a GIMP do something without a display: Scheme in 2.10, which may lack Python."""
+    if generation == 3:
+        return ["-idf", "--batch-interpreter=python-fu-eval", "-b", python, "--quit"]
+    return ["-idf", "--batch-interpreter=plug-in-script-fu-eval", "-b", scheme, "-b", "(gimp-quit 1)"]
 
 
 def _scheme(text: str) -> str:
@@ -131,20 +156,23 @@ def _silent(code: int, printed: str, *, no_python: bool) -> Line:
     return Line(False, f"GIMP did not answer: {_last(printed)}", "start it by hand, then check again")
 
 
-def _judged(gimp: Gimp, said: dict[str, Any] | Line) -> list[Line]:
+def _judged(said: dict[str, Any] | Line) -> list[Line]:
     if isinstance(said, Line):
         return [said]
-    name = _PROCEDURE[gimp.generation]
     known = said.get("procedures", [])
     if "raised" in said:
         lines = [Line(False, f"the plug-in cannot be tried in it: {said['raised']}", INSTALL)]
-    elif name not in known:
-        why = _last(said["printed"], about=NAME)
+    elif _PROCEDURE not in known:
+        why = _last(said["printed"], about="Error")
         lines = [
-            Line(False, f"it does not know {name}: {why}", f"{INSTALL}, and see what GIMP says in a terminal")
+            Line(
+                False,
+                f"it does not know {_PROCEDURE}: {why}",
+                f"{INSTALL}, and see what GIMP says in a terminal",
+            )
         ]
     else:
-        lines = [Line(True, f"it knows {name} and {len(known) - 1} more of the plug-in's procedures")]
+        lines = [Line(True, f"it knows {_PROCEDURE} and {len(known) - 1} more of the plug-in's procedures")]
     return [*lines, *_engine(said)]
 
 

@@ -145,6 +145,7 @@ def _installed(gimp: Gimp, command: Sequence[str], *, dry_run: bool) -> _Told:
     if before.state == "foreign":
         return _Told(gimp, "failed", [checking.installed(gimp, command)])
     if before.state != "current" and not dry_run:
+        checking.first_start(gimp)
         installing.install(plug_ins, gimp.generation, command)
     state = _DONE[before.state]
     return _Told(gimp, state, [Line(True, _WORDS[state][dry_run].format(plug_ins / NAME))])

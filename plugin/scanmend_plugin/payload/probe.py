@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -61,7 +62,8 @@ def started(session, installation):
         talk = session.Session(installation)
         talk.open()
         talk.close()
-        return {"started": command[0], "version": talk.health.get("version", "")}
+        os.kill(talk.health["pid"], signal.SIGTERM)  # or it would load its networks first, for nobody
+        return {"started": command[0], "version": talk.health["version"]}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
