@@ -38,7 +38,7 @@ def N_(text):  # noqa: N802 - the mark that gettext's tools look for
 _ = gettext
 
 # Names of files are no words for people: those that ship are shown so.
-_TITLES = {
+TITLES = {
     "gentle": N_("Gentle"),
     "archive": N_("Archive"),
     "documents": N_("Documents"),
@@ -52,7 +52,7 @@ _TITLES = {
 def title(profile):
     # type: (str) -> str
     """What a profile is called where people choose; a person's own keeps the name they gave it."""
-    return _(_TITLES[profile]) if profile in _TITLES else profile
+    return _(TITLES[profile]) if profile in TITLES else profile
 
 
 def number(value, digits):

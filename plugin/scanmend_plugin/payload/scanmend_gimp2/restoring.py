@@ -1,0 +1,96 @@
+"""One restoration, from the menu to the layers: decides, waits for the engine, then changes the image."""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import gimp
+from scanmend_front import controls
+from scanmend_front.faults import Stopped
+from scanmend_front.session import Session
+from scanmend_front.words import gettext as _
+
+from scanmend_gimp2 import arguments, layers, targets
+from scanmend_gimp2.native import native, text
+from scanmend_gimp2.pixels import Subject, whole
+
+MYPY = False
+if MYPY:
+    from typing import Any, Dict, Tuple  # noqa: F401 - type comments
+
+    from scanmend_front.session import Source  # noqa: F401 - type comments
+    from scanmend_front.setup import Installation  # noqa: F401 - type comments
+
+    from scanmend_gimp2.progress import Progress  # noqa: F401 - type comments
+    from scanmend_gimp2.targets import Target  # noqa: F401 - type comments
+
+
+def run(installation, image, drawable, values, progress, asks):
+    # type: (Installation, gimp.Image, gimp.Drawable, Dict[str, Any], Progress, bool) -> None
+    """Restores a layer, or what is selected of it.
+
+    Args:
+        installation: where Scanmend is.
+        image: the one that is open.
+        drawable: what is active in it.
+        values: the arguments.
+        progress: is told how far it is.
+        asks: whether the dialog comes first; what is chosen there is remembered.
+
+    Raises:
+        Stopped: the person has changed their mind.
+        Trouble: it cannot be done; the image is as it was.
+    """
+    target = targets.find(image, drawable)
+    subject = Subject(target.layer, target.box)
+    size = whole(target.layer)
+    with Session(installation, progress.say) as session:
+        source = subject.picture  # type: Source
+        if asks:
+            progress.end()
+            values, source = _asked(installation, session, target, subject, values)
+        in_place = values["output"] == controls.IN_PLACE
+        if in_place:
+            targets.check_in_place(target)
+        profile = session.profile(values["profile"])
+        result = session.restore(
+            source,
+            controls.settings(profile.settings, values),
+            profile.name,
+            region=subject.region,
+            want=() if in_place else (layers.REMOVED,),
+            progress=progress.tell,
+        )
+        targets.check_still_there(target, size)
+        if result.unchanged:
+            _say_unchanged(target)
+        elif in_place:
+            layers.replace(image, target, subject, result)
+        else:
+            layers.insert(image, target, subject, result, values)
+        result.drop()
+
+
+def _asked(installation, session, target, subject, values):
+    # type: (Installation, Session, Target, Subject, Dict[str, Any]) -> Tuple[Dict[str, Any], Source]
+    """Lets the person choose; the arguments, and the picture or the engine's job that holds it already.
+
+    Raises:
+        Stopped: they have closed the dialog.
+    """
+    from scanmend_gimp2 import dialog  # noqa: PLC0415 - it needs a display
+
+    if target.former is not None:
+        values = arguments.known(arguments.declared(installation), target.former.arguments)
+    choice = dialog.ask(installation, session, subject, values)
+    if choice is None:
+        raise Stopped(_("Nothing was changed."))
+    arguments.keep(choice.values)
+    return choice.values, choice.job or subject.picture
+
+
+def _say_unchanged(target):
+    # type: (Target) -> None
+    if target.former is None:
+        sentence = _("%s needs nothing of what was asked for, and was left as it is.")
+    else:
+        sentence = _("With these settings %s needs nothing; the layers were left as they are.")
+    gimp.message(native(sentence % text(target.layer.name)))
