@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -23,14 +24,18 @@ from scanmend_front.faults import Stopped, Trouble
 from scanmend_front.picture import Picture
 from scanmend_front.session import Session
 from scanmend_front.setup import Installation
+from scanmend_plugin.layout import lay_out
 
 from tests.core.serving import COMMAND, STRONG, Server, noisy, serving, until
 
 from .foreign import LATER, later_engine, web_server
-from .gimp import NOWHERE
+from .gimp import NOWHERE, RootedGimp, reaching
 
 OFF = {"scanmend": 1, "noise": {"strength": 0}, "jpeg": {"strength": 0}}
 BEST = {**STRONG, "quality": "best"}
+# A started engine gets an environment of its own, in which a Scanmend that is not installed has to be found.
+FOUND = [f"PYTHONPATH={os.environ['PYTHONPATH']}"] if "PYTHONPATH" in os.environ else []
+START = ("/usr/bin/env", *FOUND, *COMMAND, "--idle-exit", "60")
 
 
 @pytest.fixture
@@ -80,7 +85,7 @@ def test_a_running_engine_is_found_at_whichever_address_it_listens(engine: Serve
 
 
 def test_an_engine_is_started_where_none_runs_and_is_found_the_next_time(folder: Path) -> None:
-    where = installation(folder / "run" / "engine.sock", (*COMMAND, "--idle-exit", "60"))
+    where = installation(folder / "run" / "engine.sock", START)
     said: list[str] = []
 
     with Session(where, said.append) as session:
@@ -132,7 +137,9 @@ def test_what_is_no_engine_is_not_talked_to(folder: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_with_nothing_to_do_the_samples_come_back_as_they_were(session: Session, dtype: str) -> None:
-    pixels = noisy(64, 80, channels=4).astype(dtype) / np.array(255 if dtype == "float32" else 1, dtype)
+    pixels = noisy(64, 80, channels=4).astype(dtype)
+    if dtype == "float32":
+        pixels /= 255
 
     result = session.restore(picture(pixels, alpha="straight"), OFF, "off")
 
@@ -243,10 +250,11 @@ def stopped_after(session: Session, server: Server) -> tuple[float, float]:
 def test_a_wish_to_stop_ends_the_call_and_the_engine_within_a_second(
     session: Session, engine: Server
 ) -> None:
-    tries = [stopped_after(session, engine) for _ in range(3)]  # the machine may be busy with something else
+    tries = [stopped_after(session, engine)]
+    while max(tries[-1]) >= 1 and len(tries) < 4:  # the machine may have been busy with something else
+        tries.append(stopped_after(session, engine))
 
-    assert min(call for call, _ in tries) < 1
-    assert min(rest for _, rest in tries) < 1
+    assert max(tries[-1]) < 1, tries
     assert samples(session.restore(picture(noisy(32, 32)), OFF, "off"))  # it is still there
 
 
@@ -291,7 +299,7 @@ def test_of_many_stopped_calls_no_listener_stays(session: Session, engine: Serve
 
 def test_an_engine_killed_in_mid_job_is_told_and_the_next_call_starts_anew(folder: Path) -> None:
     with serving(folder=folder) as server:
-        where = installation(server.address, (*COMMAND, "--idle-exit", "60"))
+        where = installation(server.address, START)
         with Session(where) as session, pytest.raises(Trouble) as caught:
             session.restore(
                 picture(noisy(1600, 1600)), BEST, "best",
@@ -359,3 +367,91 @@ def test_a_description_that_is_missing_or_broken_names_the_file_and_the_command(
 
     assert str(path) in caught.value.sentence
     assert "scanmend plugin install gimp" in caught.value.hint
+
+
+# --- in the interpreters that hosts bring --------------------------------------------------
+
+PROGRAM = """
+from __future__ import print_function, unicode_literals
+import json, sys, threading
+sys.path.insert(0, sys.argv[1])
+from scanmend_front import controls, memory, setup
+from scanmend_front.faults import Stopped, Trouble
+from scanmend_front.picture import Picture
+from scanmend_front.session import Session
+
+said, shares, stops = {}, [], []
+data = bytes(bytearray(i * 37 % 256 for i in range(300 * 200 * 3)))
+picture = Picture(200, 300, 3, "uint8", "none", "display", lambda: iter([data[:1000], data[1000:]]))
+where = setup.installed()
+session = Session(where)
+session.open()
+gentle = session.profiles()[0]
+said["profile"] = [gentle.name, sorted(gentle.settings)[:2], gentle.own]
+settings = controls.settings(gentle.settings, {"noise": "manual", "noise-value": 0.5, "jpeg": "auto"})
+said["settings"] = [settings["noise"]["strength"], settings["jpeg"]["strength"]]
+measured = session.measure(picture, settings)
+said["hint"] = measured.hints["noise"].split(":")[0]
+result = session.restore(
+    measured.job, settings, "mine", region=(10, 20, 100, 50), want=["difference"],
+    progress=lambda share, text: shares.append(text),
+)
+said["bytes"] = [sum(len(piece) for piece in result.pieces(plane)) for plane in ("pixels", "difference")]
+said["remembered"] = memory.load(memory.dump({"a": result.job}))["a"] == result.job
+nothing = {"noise": "manual", "noise-value": 0.0, "jpeg": "manual", "jpeg-value": 0.0}
+off = controls.settings(settings, nothing)
+said["same"] = b"".join(session.restore(picture, off, "off").pieces()) == data
+try:
+    session.restore(picture, settings, "mine", stop=lambda: True)
+except Stopped as stopped:
+    said["stopped"] = stopped.sentence
+try:
+    session.restore(picture, {"scanmend": 1, "noise": {"strength": "\\u00e4"}}, "mine")
+except Trouble as trouble:
+    said["refused"] = "\\u00e4" in trouble.sentence
+session.close()
+where.addresses, where.command = ("/nowhere/engine.sock",), ("/nowhere/scanmend",)
+try:
+    Session(where).open()
+except Trouble as trouble:
+    said["missing"] = trouble.text.count("\\n")
+print(json.dumps(said, sort_keys=True))
+"""
+SAID = {
+    "profile": ["gentle", ["jpeg", "noise"], False],
+    "settings": [0.5, "auto"],
+    "hint": "measured",
+    "bytes": [15000, 15000],
+    "remembered": True,
+    "same": True,
+    "stopped": "Stopped; the image is unchanged.",
+    "refused": True,
+    "missing": 1,
+}
+
+
+def test_a_bare_interpreter_needs_nothing_but_the_plug_ins_own_folder(engine: Server, tmp_path: Path) -> None:
+    lay_out(tmp_path / "scanmend", 3)
+    bare = {"PATH": os.environ["PATH"], "SCANMEND_ENGINE": str(engine.address)}
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", PROGRAM, str(tmp_path / "scanmend")],
+        capture_output=True, text=True, check=False, env=bare,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == SAID
+
+
+@pytest.mark.slow
+def test_python_2_of_gimp_runs_the_very_same_files(gimp2: RootedGimp, engine: Server, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    place = gimp2.plug_in.parent
+
+    ran = gimp2.inside(
+        "python2.7", "-B", "-S", "-3", "-W", "ignore::DeprecationWarning", tmp_path / "program.py",
+        gimp2.plug_in, **reaching(engine, show=[tmp_path, place]),
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out) == SAID
