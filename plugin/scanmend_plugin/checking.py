@@ -186,7 +186,7 @@ def _engine(said: dict[str, Any]) -> list[Line]:
         text = f"the engine that it reaches is of Scanmend {found['version']}, not {scanmend.__version__}"
         return [Line(False, text, "end that engine: scanmend serve starts anew when it is needed")]
     how = f"answers at {found['running']}" if "running" in found else "starts when it is needed"
-    return [Line(True, f"the engine {how}")]
+    return [Line(True, f"the engine {how}, and both speak the same protocol")]
 
 
 def _way_in(sandbox: str) -> str:
