@@ -14,14 +14,11 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp  # noqa: E402 - versions come first
 from scanmend_front.picture import Picture  # noqa: E402
+from scanmend_front.stretch import Stream, surrounding  # noqa: E402
 
 # GEGL's buffers count a transfer's bytes in 32 bits, and a strip is held twice for a moment.
 MOST_BYTES = 1 << 26
 """Bytes of a strip: of what is in memory at a time."""
-CONTEXT = 64
-"""Pixels around a region that its restoration looks at: the networks' halo."""
-LEAST_SIDE = 768
-"""Pixels a side that are sent at least, where the layer has them: noise is measured on them."""
 
 # What the engine takes as it is; the others travel as float, in the same colour space.
 _TRAVELS = {"u8": "uint8", "u16": "uint16", "float": "float32"}
@@ -144,16 +141,9 @@ def whole(drawable: Gimp.Drawable) -> Box:
 
 def surroundings(target: Box, layer: Box) -> Box:
     """What is sent for a target: with context, and large enough to measure its noise, within the layer."""
-    x, width = _grown(target.x, target.width, layer.width)
-    y, height = _grown(target.y, target.height, layer.height)
+    x, width = surrounding(target.x, target.width, layer.width)
+    y, height = surrounding(target.y, target.height, layer.height)
     return Box(x, y, width, height)
-
-
-def _grown(start: int, length: int, most: int) -> tuple[int, int]:
-    """A stretch made larger on both sides; what one end of the layer denies, the other side gives."""
-    wanted = min(most, max(length + 2 * CONTEXT, LEAST_SIDE))
-    first = max(0, min(start - (wanted - length) // 2, most - wanted))
-    return first, wanted
 
 
 def strips(box: Box, pixel_size: int) -> Iterator[Box]:
@@ -175,7 +165,7 @@ def write(buffer: Gegl.Buffer, box: Box, samples: Samples, pieces: Iterable[byte
     Raises:
         ValueError: they are not as many bytes as the box has; GEGL itself would only mutter.
     """
-    stream = _Stream(pieces)
+    stream = Stream(pieces)
     for strip in strips(box, samples.pixel_size):
         data = stream.take(strip.width * strip.height * samples.pixel_size)
         buffer.set(strip.rectangle(), samples.name, data)
@@ -200,27 +190,3 @@ def _scratch(name: str, width: int, height: int) -> Gegl.Buffer:
 def _start_gegl() -> None:
     """What libgimp leaves undone, and buffers of one's own complain about; 60 ms."""
     Gegl.init(None)
-
-
-class _Stream:
-    """Pieces of any size, taken in other sizes."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._rest = b""
-
-    def take(self, size: int) -> bytes:
-        parts, missing = [self._rest], size - len(self._rest)
-        while missing > 0:
-            piece = next(self._pieces, b"")
-            if not piece:
-                raise ValueError(f"{missing} bytes of the result are missing")
-            parts.append(piece)
-            missing -= len(piece)
-        data = b"".join(parts)
-        self._rest = data[size:]
-        return data[:size]
-
-    def end(self) -> None:
-        if self._rest or next(self._pieces, b""):
-            raise ValueError("the result has more bytes than the layer")
