@@ -60,7 +60,6 @@ _TWO = (
 _ARGUMENTS = {list(_ARGUMENTS.items())!r}
 """
     + """
-_STATUS = ['execution-error', 'calling-error', 'pass-through', 'success', 'cancel']
 pdb.gimp_plugin_enable_precision()
 def load(path):
     return pdb.gimp_file_load(path, path)
@@ -80,8 +79,8 @@ def call(image, layer, name='plug-in-scanmend-restore', **arguments):
     assert not arguments, arguments
     try:
         pdb[name](image, layer, *given, run_mode=RUN_NONINTERACTIVE)
-    except RuntimeError as error:
-        return [_STATUS[pdb.gimp_get_pdb_status()], str(error).decode('utf-8')]
+    except (RuntimeError, gimp.error) as error:
+        return [str(error).replace(' ', '-'), '']  # all that a caller is told; the rest is on stderr
     return ['success', '']
 def clean(image):
     pdb.gimp_image_clean_all(image)
