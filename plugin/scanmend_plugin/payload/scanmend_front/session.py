@@ -107,13 +107,14 @@ class Session(object):
 
     Args:
         installation: where Scanmend is.
-        say: takes sentences about what is being waited for.
+        say: takes sentences about what is being waited for, in the thread that waits; may be exchanged.
     """
 
     def __init__(self, installation, say=None):
         # type: (Installation, Optional[Callable[[str], None]]) -> None
         self._installation = installation
-        self._say = say or (lambda _text: None)
+        self.say = say or (lambda _text: None)
+        self._opening = threading.Lock()
         self._found = None  # type: Optional[client.Engine]
         self._keeper = None  # type: Optional[client.Keeper]
         self.health = {}  # type: Dict[str, Any]
@@ -122,18 +123,34 @@ class Session(object):
 
     def open(self):
         # type: () -> None
-        """Finds the engine that runs, or starts one, and keeps it warm until `close`.
+        """Finds the engine that runs, or starts one, and keeps it warm until `close`; once is enough.
 
         Raises:
             Trouble: there is none and none can be started, or it is of another version.
         """
-        engine = self._running() or self._started()
+        with self._opening:  # a dialog may still be at it when the person is already done with the dialog
+            if self._found is not None:
+                return
+            engine = self._running() or self._started()
+            try:
+                self.health = engine.health()
+                self._keeper = engine.keep()
+            except client.EngineFault as fault:
+                raise trouble(fault)
+            self._found = engine
+
+    def look(self):
+        # type: () -> Dict[str, Any]
+        """What the engine says of itself by now: it knows its device only when it is warm.
+
+        Raises:
+            Trouble: the engine went away.
+        """
         try:
-            self.health = engine.health()
-            self._keeper = engine.keep()
+            self.health = self._engine().health()
         except client.EngineFault as fault:
             raise trouble(fault)
-        self._found = engine
+        return self.health
 
     def close(self):
         # type: () -> None
@@ -168,7 +185,7 @@ class Session(object):
         # type: () -> client.Engine
         command = list(self._installation.command)
         _check_may_start(command)
-        self._say(_("Starting Scanmend's engine"))
+        self.say(_("Starting Scanmend's engine"))
         engine = client.Engine(self._installation.addresses[0], _PATIENCE)
         with tempfile.TemporaryFile() as log:
             try:

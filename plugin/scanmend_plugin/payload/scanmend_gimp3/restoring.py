@@ -49,9 +49,12 @@ def run(call: Call) -> None:
     installation = setup.installed()
     target = targets.find(call.image, call.drawables)
     subject = Subject(target.layer, target.box)
-    progress = Progress(_("Restore"))
-    with Session(installation, progress.say) as session:
+    session = Session(installation)
+    try:
         job = _asked(call, target, subject, session, installation.keys) if call.asks else None
+        progress = Progress(_("Restore"))
+        session.say = progress.say
+        session.open()  # the dialog has done so, unless it was closed before
         values = {**arguments.read(call.config, installation.keys), **call.wish}
         in_place = values["output"] == controls.IN_PLACE
         if in_place:
@@ -70,6 +73,8 @@ def run(call: Call) -> None:
         else:
             _keep(call.image, target, subject, result, values)
         result.drop()
+    finally:
+        session.close()
     progress.end()
     Gimp.displays_flush()
 

@@ -1,0 +1,243 @@
+"""What the dialog asks of the engine, in the background: profiles, measures, the plan, the preview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gi.repository import GLib
+from scanmend_front import controls
+from scanmend_front.faults import Trouble
+from scanmend_front.picture import Picture
+from scanmend_front.session import Measured, Profile, Session
+from scanmend_front.words import gettext as _
+
+from scanmend_gimp3.dialog_lane import Lane, Task
+from scanmend_gimp3.pixels import Box, Subject
+from scanmend_gimp3.preview_panel import Panel
+
+_AFTER_SETTINGS, _AFTER_MOVE = 250, 120  # milliseconds of quiet before the preview follows
+_STRIP = 1 << 22  # bytes that are read from GIMP at a time: the dialog stays alive between them
+_END = 0.4  # seconds that a lane may take to end
+
+
+@dataclass(frozen=True)
+class News:
+    """Who in the dialog is told of what; all are called in GTK's thread."""
+
+    wait: Callable[[str], None]
+    fail: Callable[[Trouble], None]
+    ready: Callable[[], None]
+    device: Callable[[str], None]
+    profiles: Callable[[list[Profile]], None]
+    settings: Callable[[Mapping[str, Any]], None]
+    hints: Callable[[Mapping[str, str]], None]
+    plan: Callable[[list[str]], None]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the dialog wants to know at one moment."""
+
+    settings: dict[str, Any]
+    name: str
+    box: Box | None
+
+
+class Engine:
+    """Keeps the dialog's hints, plan and preview in step with its settings.
+
+    Args:
+        session: not yet open.
+        subject: the pixels.
+        panel: the preview.
+        news: who is told of what.
+        values: gives the arguments as the dialog has them.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        subject: Subject,
+        panel: Panel,
+        news: News,
+        values: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._session, self._subject, self._panel = session, subject, panel
+        self._news, self._values = news, values
+        self._first, self._following, self._saving = Lane(), Lane(), Lane()
+        self._profiles: dict[str, Profile] = {}
+        self._measured: Measured | None = None
+        self._planned: dict[str, Any] | None = None  # the settings of the plan that is shown
+        self._shown: _Wish | None = None  # what the preview shows
+        self._timer = 0
+
+    @property
+    def job(self) -> str | None:
+        """The engine's job that holds the samples; None until they were measured."""
+        return self._measured.job if self._measured else None
+
+    def start(self) -> None:
+        """Finds the engine and measures the picture, or begins anew after trouble."""
+        self._following.stop()
+        self._measured = self._planned = self._shown = None
+        self._news.wait(_("Looking for Scanmend's engine"))
+        self._first.put(Task(self._measure, self._on_measured, self._on_trouble))
+
+    def settings_changed(self) -> None:
+        """Lets plan and preview follow the dialog's settings."""
+        profile = self._profiles.get(self._values()["profile"])
+        if profile is not None:
+            self._news.settings(profile.settings)
+        self._follow_after(_AFTER_SETTINGS)
+
+    def place_changed(self) -> None:
+        """Lets the preview follow to another part of the picture."""
+        self._follow_after(_AFTER_MOVE)
+
+    def settings(self) -> dict[str, Any] | None:
+        """The profile with the dialog's settings laid over it; None while it is not known."""
+        values = self._values()
+        profile = self._profiles.get(values["profile"])
+        return None if profile is None else controls.settings(profile.settings, values)
+
+    def save(
+        self, name: str, *, replace: bool, done: Callable[[str], None], failed: Callable[[Trouble], None]
+    ) -> None:
+        """Keeps the dialog's settings as a profile; `done` gets the file's path, with the profile offered."""
+        settings = self.settings()
+        if settings is None:
+            return
+
+        def work(task: Task[str]) -> str:
+            path = self._session.save_profile(name, settings, replace=replace)
+            task.tell(self._on_profiles, self._session.profiles())
+            return path
+
+        self._saving.put(Task(work, done, failed))
+
+    def close(self) -> None:
+        """Ends everything, within a second."""
+        self._forget_timer()
+        lanes = (self._first, self._following, self._saving)
+        for lane in lanes:
+            lane.stop()
+        for lane in lanes:
+            lane.close(_END)
+
+    # --- finding and measuring -----------------------------------------------------------
+
+    def _measure(self, task: Task[Measured]) -> Measured:
+        self._session.close()
+        self._session.say = partial(task.tell, self._news.wait)
+        self._session.open()
+        task.tell(self._on_profiles, self._session.profiles())
+        task.tell(self._news.wait, _("Measuring the picture"))
+        settings = task.ask(self._measurable)
+        measured = self._session.measure(self._picture(task), settings, stop=task.stopped)
+        task.tell(self._news.device, str(self._session.look().get("device", "")))
+        return measured
+
+    def _measurable(self) -> dict[str, Any]:
+        """Settings to measure with: measures are the same with any."""
+        return self.settings() or next(iter(self._profiles.values())).settings
+
+    def _picture(self, task: Task[Any]) -> Picture:
+        """The picture, its samples read in GTK's thread: GIMP talks to no other."""
+        own = self._subject.picture
+        rows = max(1, _STRIP // (own.width * own.pixel_size))
+
+        def pieces() -> Iterator[bytes]:
+            for top in range(0, own.height, rows):
+                box = Box(0, top, own.width, min(rows, own.height - top))
+                yield task.ask(partial(self._subject.read, box))
+
+        return Picture(own.height, own.width, own.channels, own.dtype, own.alpha, own.transfer, pieces)
+
+    def _on_profiles(self, profiles: list[Profile]) -> None:
+        self._profiles = {profile.name: profile for profile in profiles}
+        self._news.profiles(profiles)
+        chosen = self._profiles.get(self._values()["profile"])
+        if chosen is not None:
+            self._news.settings(chosen.settings)
+
+    def _on_measured(self, measured: Measured) -> None:
+        self._measured = measured
+        self._news.hints(measured.hints)
+        self._news.ready()
+        self._follow()
+
+    def _on_trouble(self, trouble: Trouble) -> None:
+        self._panel.wait(waits=False)
+        self._news.fail(trouble)
+
+    # --- following the settings ----------------------------------------------------------
+
+    def _follow_after(self, milliseconds: int) -> None:
+        """Stops at once what nobody wants any more, and begins the new when all is quiet."""
+        self._following.stop()
+        self._forget_timer()
+        self._timer = GLib.timeout_add(milliseconds, self._on_quiet)
+
+    def _forget_timer(self) -> None:
+        if self._timer:
+            GLib.source_remove(self._timer)
+            self._timer = 0
+
+    def _on_quiet(self) -> bool:
+        self._timer = 0
+        self._follow()
+        return False
+
+    def _follow(self) -> None:
+        wish = self._wish()
+        if self._measured is None or wish is None:
+            return
+        if wish.box is None or wish == self._shown:
+            self._panel.wait(waits=False)
+            if wish.settings == self._planned:
+                return
+        else:
+            self._panel.wait(waits=True)
+        self._following.put(Task(lambda task: self._fulfil(task, wish), self._on_fulfilled, self._on_trouble))
+
+    def _wish(self) -> _Wish | None:
+        settings = self.settings()
+        if settings is None:
+            self._tell_unknown()
+            return None
+        return _Wish(settings, self._values()["profile"], self._panel.seen if self._panel.wanted else None)
+
+    def _tell_unknown(self) -> None:
+        name = self._values()["profile"]
+        if self._profiles:
+            self._news.fail(Trouble(_('There is no profile "%s".') % name, _("Choose another one.")))
+
+    def _fulfil(self, task: Task[Any], wish: _Wish) -> tuple[_Wish, bytes]:
+        measured = self._measured
+        assert measured is not None, "nothing follows what was not measured"  # noqa: S101
+        if wish.settings != self._planned:
+            measured = self._session.measure(measured.job, wish.settings, stop=task.stopped)
+            task.tell(self._on_plan, measured, wish)
+        if wish.box is None or wish == self._shown:
+            return wish, b""
+        result = self._session.restore(
+            measured.job, wish.settings, wish.name, region=wish.box, stop=task.stopped
+        )
+        try:
+            return wish, b"".join(result.pieces())
+        finally:
+            result.drop()
+
+    def _on_plan(self, measured: Measured, wish: _Wish) -> None:
+        self._measured, self._planned = measured, wish.settings
+        self._news.plan(measured.plan)
+
+    def _on_fulfilled(self, fulfilled: tuple[_Wish, bytes]) -> None:
+        wish, samples = fulfilled
+        self._panel.wait(waits=False)
+        if wish.box is not None and samples:
+            self._shown = wish
+            self._panel.show(wish.box, samples)
