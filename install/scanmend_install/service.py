@@ -90,7 +90,7 @@ def text(service: Service, platform: str = sys.platform) -> bytes:
         UsageError: a path cannot stand in such a file, or this system's manager is not known.
     """
     for path in (service.config, *service.folders):
-        _refuse_odd(str(path))
+        refuse_odd(str(path))
     return _manager(platform).text(service, MARK)
 
 
@@ -107,19 +107,19 @@ def install(service: Service, platform: str = sys.platform) -> list[str]:
         ScanmendError: the service manager refuses.
     """
     manager, path = _manager(platform), place(service, platform)
-    _need(manager.PROGRAM)
-    _refuse_foreign(path)
+    need(manager.PROGRAM)
+    refuse_foreign(path)
     content = text(service, platform)
     if path.exists():  # one that runs has the old settings
         for command in manager.stopping(service, path):
-            _run(command, may_fail=True)
+            run(command, may_fail=True)
     try:
-        _write(path, content)
+        write(path, content)
     except OSError as cause:
         hint = "run it as root" if service.system else ""
         raise UsageError(f"{path} cannot be written: {cause.strerror}", hint=hint) from cause
     for command in manager.starting(service, path):
-        _run(command)
+        run(command)
     return [f"{path} is written and {service.name} started", *manager.remarks(service)]
 
 
@@ -132,13 +132,13 @@ def uninstall(service: Service, platform: str = sys.platform) -> list[str]:
     manager, path = _manager(platform), place(service, platform)
     if not path.exists():
         raise UsageError(f"{service.name} is not installed: there is no {path}")
-    _need(manager.PROGRAM)
-    _refuse_foreign(path)
+    need(manager.PROGRAM)
+    refuse_foreign(path)
     for command in manager.stopping(service, path):
-        _run(command, may_fail=True)  # it may have been stopped or forgotten already
+        run(command, may_fail=True)  # it may have been stopped or forgotten already
     path.unlink()
     for command in manager.forgetting(service):
-        _run(command)
+        run(command)
     return [f"{service.name} is stopped and {path} removed; scans, results and the ledger stay as they are"]
 
 
@@ -147,8 +147,8 @@ def status(service: Service, platform: str = sys.platform) -> tuple[int, str]:
     manager, path = _manager(platform), place(service, platform)
     if not path.exists():
         raise UsageError(f"{service.name} is not installed", hint="scanmend service install does that")
-    _need(manager.PROGRAM)
-    done = _started(manager.asking(service))
+    need(manager.PROGRAM)
+    done = started(manager.asking(service))
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
@@ -162,7 +162,8 @@ def _manager(platform: str) -> Manager:
     return known[platform]
 
 
-def _need(program: str) -> None:
+def need(program: str) -> None:
+    """Raises UsageError where a program is not on this system."""
     if shutil.which(program) is None:
         raise UsageError(
             f"{program} is not on this system, so nothing can be installed",
@@ -170,13 +171,13 @@ def _need(program: str) -> None:
         )
 
 
-def _refuse_odd(path: str) -> None:
+def refuse_odd(path: str) -> None:
     """A line break could forge a setting, and bytes that are no text no service manager takes."""
     if not path.isprintable():
         raise UsageError(f"{path!r} cannot stand in a service's file", hint="rename the folder")
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path) -> None:
     """What somebody else wrote under that name is neither replaced nor removed."""
     if not path.exists():
         return
@@ -184,7 +185,8 @@ def _refuse_foreign(path: Path) -> None:
         raise UsageError(f"{path} was not written by Scanmend", hint="move it elsewhere first")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Writes a file in one step, readable by all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sibling = path.with_name(f".{path.name}.part")
     sibling.write_bytes(content)
@@ -192,8 +194,13 @@ def _write(path: Path, content: bytes) -> None:
     sibling.replace(path)
 
 
-def _run(command: Sequence[str], *, may_fail: bool = False) -> None:
-    done = _started(command)
+def run(command: Sequence[str], *, may_fail: bool = False) -> None:
+    """Runs a service manager's command.
+
+    Raises:
+        ScanmendError: it fails, and may not.
+    """
+    done = started(command)
     if done.returncode and not may_fail:
         said = " ".join((done.stderr or done.stdout).split())[:500]
         raise ScanmendError(
@@ -201,7 +208,8 @@ def _run(command: Sequence[str], *, may_fail: bool = False) -> None:
         )
 
 
-def _started(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def started(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """How a command ended, and what it said."""
     try:
         return subprocess.run(  # noqa: S603 - the words are ours
             command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=False

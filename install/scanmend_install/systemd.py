@@ -46,9 +46,9 @@ SyslogIdentifier=scanmend
 Environment=PYTHONUNBUFFERED=1
 """
 
-# What a user's manager can enforce without privileges. There is no MemoryDenyWriteExecute in either
+# What a user's manager can enforce without privileges. There is no MemoryDenyWriteExecute in any
 # unit: the networks' processor code is made while they run.
-_ANYONE = """
+ANYONE = """
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes
@@ -106,21 +106,26 @@ def text(service: Service, mark: str) -> bytes:
         mark=mark,
         config=_plain(str(service.config)),
         after="local-fs.target remote-fs.target" if service.system else "default.target",
-        start=" ".join(_argument(word) for word in service.start),
+        start=" ".join(argument(word) for word in service.start),
     )
     wanted = "multi-user.target" if service.system else "default.target"
     if not service.system:
         head = head.replace("After=default.target\n", "")
     machine = _machine(service) if service.system else ""
-    return (head + _ANYONE + machine + _TAIL.format(wanted=wanted)).encode()
+    return (head + ANYONE + machine + _TAIL.format(wanted=wanted)).encode()
 
 
 def place(service: Service) -> Path:
     """Where the unit belongs."""
     if service.system:
         return Path("/etc/systemd/system") / f"{service.name}.service"
+    return user_folder() / f"{service.name}.service"
+
+
+def user_folder() -> Path:
+    """Where a person's own units belong."""
     base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "systemd" / "user" / f"{service.name}.service"
+    return base / "systemd" / "user"
 
 
 def starting(service: Service, path: Path) -> list[list[str]]:  # noqa: ARG001 - as the others have it
@@ -182,7 +187,8 @@ def _paths(folders: Iterable[Path]) -> str:
     return "\n".join(lines) or "# nothing beside the state may be written to"
 
 
-def _argument(word: str) -> str:
+def argument(word: str) -> str:
+    """A word of a command line."""
     return _quoted(word).replace("$", "$$")
 
 

@@ -626,35 +626,60 @@ RunsAs = Annotated[
 ]
 
 
+ForEngine = Annotated[
+    bool,
+    typer.Option(
+        "--engine",
+        help="Instead of the hot folder the engine, started when a program in a sandbox asks for it.",
+    ),
+]
+
+
 @service_app.command("install")
-def service_install(config: ConfigFile = None, *, system: System = False, user: RunsAs = "") -> None:
+def service_install(
+    config: ConfigFile = None, *, system: System = False, user: RunsAs = "", engine: ForEngine = False
+) -> None:
     """Has the system start the hot folder: a systemd unit, a launchd agent or a Windows task."""
     from scanmend.cli import service as command  # noqa: PLC0415
 
+    if engine:
+        raise typer.Exit(command.engine("install", config, system=system, user=user))
     command.install(config, system=system, user=user)
 
 
 @service_app.command("uninstall")
-def service_uninstall(config: ConfigFile = None, *, system: System = False) -> None:
+def service_uninstall(
+    config: ConfigFile = None, *, system: System = False, engine: ForEngine = False
+) -> None:
     """Stops the service and takes it away; scans, results and the ledger stay."""
     from scanmend.cli import service as command  # noqa: PLC0415
 
+    if engine:
+        raise typer.Exit(command.engine("uninstall", config, system=system))
     command.uninstall(config, system=system)
 
 
 @service_app.command("status")
-def service_status(config: ConfigFile = None, *, system: System = False, json: Json = False) -> None:
+def service_status(
+    config: ConfigFile = None, *, system: System = False, engine: ForEngine = False, json: Json = False
+) -> None:
     """Prints what the system says about the service."""
     from scanmend.cli import service as command  # noqa: PLC0415
 
+    if engine:
+        raise typer.Exit(command.engine("status", config, system=system, json=json))
     raise typer.Exit(command.status(config, system=system, json=json))
 
 
 @service_app.command("show")
-def service_show(config: ConfigFile = None, *, system: System = False, user: RunsAs = "") -> None:
+def service_show(
+    config: ConfigFile = None, *, system: System = False, user: RunsAs = "", engine: ForEngine = False
+) -> None:
     """Prints the file that install would write, and writes nothing."""
     from scanmend.cli import service as command  # noqa: PLC0415
 
+    if engine:
+        raise typer.Exit(command.engine("show", config, system=system, user=user))
     command.show(config, system=system, user=user)
 
 

@@ -1,4 +1,4 @@
-"""`scanmend service`: has the system start the hot folder, with the rights that its configuration needs."""
+"""`scanmend service`: has the system start the hot folder, with the rights that it needs, or the engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scanmend_daemon import config as configuration
+from scanmend_install import engine as engines
 from scanmend_install import service as services
 from scanmend_install.service import Service
 
@@ -53,11 +54,38 @@ def status(config: str | None, *, system: bool, json: bool) -> int:
     """Prints what the service manager says; returns 1 where the service does not run, else 0."""
     service = _named(config, system=system)
     code, words = services.status(service)
+    _tell_status(service.name, code, words, json=json)
+    return 0 if code == 0 else 1
+
+
+def engine(action: str, config: str | None, *, system: bool, user: str = "", json: bool = False) -> int:
+    """Does with the engine what the other functions do with the hot folder; returns the exit code.
+
+    Raises:
+        UsageError: an option was given that only hot folders have.
+    """
+    if config or system or user:
+        raise UsageError("the engine takes no configuration, and is for yourself", hint="give --engine alone")
+    if action == "status":
+        code, words = engines.status()
+        _tell_status(engines.NAME, code, words, json=json)
+        return 0 if code == 0 else 1
+    usual = engines.Engine.usual()
+    if action == "show":
+        for path, text in engines.texts(usual).items():
+            out.remark(f"# {path}")
+            out.say(text.decode())
+        return 0
+    for line in engines.uninstall() if action == "uninstall" else engines.install(usual):
+        out.say(line)
+    return 0
+
+
+def _tell_status(name: str, code: int, words: str, *, json: bool) -> None:
     if json:
-        out.json_document({"name": service.name, "running": code == 0, "sentence": words})
+        out.json_document({"name": name, "running": code == 0, "sentence": words})
     else:
         out.say(words)
-    return 0 if code == 0 else 1
 
 
 def _named(config: str | None, *, system: bool) -> Service:
