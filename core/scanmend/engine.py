@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +41,8 @@ TILE = 768
 OVERLAP = 16
 """Pixels over which neighbouring tiles fade into each other."""
 _SMALLEST_TILE = 96
+_CHECK: ContextVar[Callable[[], None]] = ContextVar("_CHECK", default=lambda: None)
+"""Called between the layers of whatever runs now; may raise to stop it: a tile takes seconds at times."""
 
 
 class Network(Protocol):
@@ -178,23 +181,29 @@ class Runner:
         window: FloatArray,
         *,
         done: Callable[[int], None] = lambda _pixels: None,
+        check: Callable[[], None] = lambda: None,
     ) -> FloatArray:
         """Restores a band of rows over the page's whole width, tile by tile.
 
         Args:
             window: (h, W, 1 or 3) float32 in [0, 1], the halo's rows included.
             done: called with the pixels of each finished tile; may raise to stop.
+            check: called much more often, within tiles; may raise to stop.
 
         Returns:
             As the window; rows within the halo of a cut are not final.
         """
         _height, width, _channels = window.shape
         result = np.zeros_like(window)
-        for span in self.spans(width):
-            tile = self._tile(window[:, span.start : span.stop])
-            share = tiling.weights(span, width, self.overlap)[None, :, None]
-            result[:, span.start : span.stop] += tile * share
-            done(window.shape[0] * (span.keep_to - span.keep_from))
+        before = _CHECK.set(check)
+        try:
+            for span in self.spans(width):
+                tile = self._tile(window[:, span.start : span.stop])
+                share = tiling.weights(span, width, self.overlap)[None, :, None]
+                result[:, span.start : span.stop] += tile * share
+                done(window.shape[0] * (span.keep_to - span.keep_from))
+        finally:
+            _CHECK.reset(before)
         return result
 
     def spans(self, width: int) -> tuple[tiling.Span, ...]:
@@ -229,6 +238,8 @@ class TorchNetwork:
     def __init__(self, network: nn.Module, device: Device) -> None:
         self.device = device
         self.network = network.to(device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for layer in network.modules():
+            layer.register_forward_pre_hook(lambda _layer, _inputs: _CHECK.get()())
 
     def __call__(self, inputs: Tensor) -> Tensor:
         moved = inputs.to(self.device.name).contiguous(memory_format=torch.channels_last)
@@ -371,6 +382,7 @@ def _in_pieces(inputs: Tensor, card: Card, network: Network) -> Tensor:
         OutOfMemory: not even the smallest piece fits.
     """
     height, width = inputs.shape[2:]
+    _CHECK.get()()
     try:
         return network(_padded(inputs, card.multiple))[..., :height, :width]
     except (MemoryError, RuntimeError) as error:

@@ -288,7 +288,7 @@ def render_pixels(
     seen = page.part((top, bottom), (left, right))
     meter = _Meter("the picture", seen.layout.pixels, 1, progress, cancel)
     done = top - y  # rows of the result
-    for band in _restored_bands(seen, seen.layout, runner, functools.partial(meter.tile_done, 0)):
+    for band in _restored_bands(seen, seen.layout, runner, meter):
         kept = band[max(-done, 0) : max(height - done, 0), x - left : x - left + width]
         rows[max(done, 0) : max(done, 0) + len(kept)] = kept
         done += len(band)
@@ -425,10 +425,14 @@ class _Meter:
         self.progress, self.cancel = progress, cancel
         self.done = 0
 
-    def tile_done(self, page: int, pixels: int) -> None:
+    def check(self) -> None:
         if self.cancel and self.cancel():
             raise _stopped(self.what)
-        self.done += pixels
+
+    def tile_done(self, page: int, kept: float, pixels: int) -> None:
+        """Counts a tile of so many pixels, of which so large a share stays."""
+        self.check()
+        self.done += round(pixels * kept)
         if self.progress:
             done, total = min(self.done, self.total) / 1e6, self.total / 1e6
             self.progress(Progress("restore", page + 1, self.pages, done, total))
@@ -538,9 +542,7 @@ class _Job:
         if engine is None or not report.plan.steps:
             return PageData(layout, _plain_bands(page, layout))
         runner = engine.runner(report.plan.steps, self.cards, grey=_neutral(report))
-        return PageData(
-            layout, _restored_bands(page, layout, runner, functools.partial(self.meter.tile_done, index))
-        )
+        return PageData(layout, _restored_bands(page, layout, runner, self.meter))
 
     def _used_cards(self) -> list[Card]:
         used = {step.model for page in self.pages for step in page.plan.steps}
@@ -583,9 +585,7 @@ def _plain_bands(page: Page, layout: Layout) -> Iterator[Array]:
         yield change_depth(band, page.layout, layout)
 
 
-def _restored_bands(
-    page: Page, layout: Layout, runner: Runner, done: Callable[[int], None]
-) -> Iterator[Array]:
+def _restored_bands(page: Page, layout: Layout, runner: Runner, meter: _Meter) -> Iterator[Array]:
     """Restores a page from top to bottom, in bands of the target layout.
 
     Neighbouring bands fade into each other as tiles do. Rows below a cut are held back until
@@ -597,8 +597,10 @@ def _restored_bands(
     for span in _row_spans(page.layout, runner):
         native = rows.window(span.start, span.stop)
         before = to_float(native, page.layout)
-        kept = (span.keep_to - span.keep_from) / span.size
-        after = runner.band(before, done=lambda pixels, kept=kept: done(round(pixels * kept)))  # type: ignore[misc]
+        tile_done = functools.partial(
+            meter.tile_done, page.index, (span.keep_to - span.keep_from) / span.size
+        )
+        after = runner.band(before, done=tile_done, check=meter.check)
         after *= tiling.weights(span, height, runner.overlap)[:, None, None]
         top = max(span.keep_from - half, 0) if span.keep_from else 0
         if held is not None:

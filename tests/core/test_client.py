@@ -52,13 +52,13 @@ lengths = [len(piece) for piece in pieces]
 again = engine.submit({"source": {"job": picture, "region": [1, 2, 3, 4]}, "kind": "measure"})
 report = list(engine.events(again))[-1]["report"]
 listed = engine.profiles()
-saved = engine.save_profile("negative \u00e9", {"scanmend": 1}, purpose="Mine.")
+saved = engine.save_profile(u"negative \\xe9", {"scanmend": 1}, purpose="Mine.")
 try:
     next(engine.events("0" * 16))
 except client.EngineFault as fault:
     kind = fault.kind
 print(json.dumps([states[-1], event["state"], same, lengths, kind, keeper.alive(), listed["default"],
-    saved.endswith("negative \u00e9.yaml"), report["megapixels"], engine.health()["protocol"]]))
+    saved.endswith(u"negative \\xe9.yaml"), report["megapixels"], engine.health()["protocol"]]))
 keeper.close()
 """
 

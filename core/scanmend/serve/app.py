@@ -28,7 +28,7 @@ from scanmend.errors import (
     UsageError,
     as_scanmend_error,
 )
-from scanmend.serve import shelf, wanted
+from scanmend.serve import wanted
 from scanmend.serve.client import HEADER, PROTOCOL
 from scanmend.serve.jobs import RESULT, SCAN, Board, Job
 
@@ -150,12 +150,12 @@ class _Desk:
         return Lines(self._beats())
 
     async def profiles(self, _request: Request) -> Response:
-        return Json(await asyncio.to_thread(shelf.listing))
+        return Json({"version": self._house.health()["version"], **await asyncio.to_thread(_profiles)})
 
     async def save_profile(self, request: Request) -> Response:
         values = _json(await _body(request, MOST_JSON))
         try:
-            path = await asyncio.to_thread(shelf.save, request.path_params["name"], values)
+            path = await asyncio.to_thread(_save_profile, request.path_params["name"], values)
         except (UsageError, ProfileError) as error:
             raise Refusal(400, error) from error
         except TargetExists as error:
@@ -285,7 +285,7 @@ class Json(JSONResponse):
     """JSON in ASCII: the name of a file that is no UTF-8 travels as escaped surrogates."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content).encode("ascii")
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 class Lines(Response):
@@ -368,6 +368,18 @@ def _write(file: int, data: bytearray) -> int:
     while view:
         view = view[os.write(file, view) :]
     return len(data)
+
+
+def _profiles() -> dict[str, Any]:
+    from scanmend.serve import shelf  # noqa: PLC0415 - the server starts without what reads profiles
+
+    return shelf.listing()
+
+
+def _save_profile(name: str, values: Any) -> Path:
+    from scanmend.serve import shelf  # noqa: PLC0415 - as above
+
+    return shelf.save(name, values)
 
 
 def _json(text: bytes) -> Any:

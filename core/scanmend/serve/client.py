@@ -212,7 +212,8 @@ class Engine(object):
                 where the name or a setting is not valid, as `error` says.
         """
         values = {"settings": settings, "replace": replace, "purpose": purpose}
-        path = "/v1/profiles/" + quote(name.encode("utf-8"), safe=str(""))
+        text = name if isinstance(name, bytes) else name.encode("utf-8")  # str is bytes in Python 2.7
+        path = "/v1/profiles/" + quote(text, safe=str(""))
         return self._ask("PUT", path, json.dumps(values).encode("ascii"))["path"]
 
     def keep(self):

@@ -24,6 +24,7 @@ _SECONDS_PER_MEGAPIXEL = 2.0
 _START_SECONDS = 180.0  # to load torch from a slow disk
 _LAST_BREATH = 2.0  # seconds between closing its line and its end
 _GRACE = 10.0  # seconds to reach the end of a tile
+_STOPPING = 0.8  # seconds from a job's cancellation to the end of a worker that does not listen
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Worker:
             finally:
                 self.job = None
                 self._board.settle(job)
+            if self._killed_for == "cancel" and not self._board.closed:
+                with contextlib.suppress(OSError):  # told to the next job
+                    await self.start()  # warm when the next one comes
 
     async def start(self) -> None:
         """Starts the process, unless it runs.
@@ -101,9 +105,15 @@ class Worker:
         self._reading = asyncio.create_task(self._read(self._process))
 
     def interrupt(self, job: Job) -> None:
-        """Tells the process to end a job at the next tile."""
+        """Tells the process to stop a job, and ends it where it goes on all the same: somebody waits."""
         if job is self.job:
             self._send({"cancel": job.id})
+            if job.begun:
+                asyncio.get_running_loop().call_later(_STOPPING, self._insist, job)
+
+    def _insist(self, job: Job) -> None:
+        if job is self.job and not job.ended:
+            self._kill("cancel")
 
     async def stop(self) -> None:
         """Ends the process: at the end of a tile if that comes soon."""
@@ -117,7 +127,8 @@ class Worker:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values for the health page."""
         pid = self._process.pid if self._process else None
-        state = "down" if pid is None else "busy" if self.job else "ready" if self._ready else "starting"
+        busy = self.job is not None and not self.job.ended
+        state = "down" if pid is None else "busy" if busy else "ready" if self._ready else "starting"
         return {
             "kind": self.kind,
             "pid": pid,
@@ -137,6 +148,8 @@ class Worker:
             fault = EngineError(f"no worker could be started: {error.strerror}")
             job.end("failed", error=fault.to_dict(), crash=None)
             return
+        if job.ended:
+            return  # cancelled meanwhile
         self._heard = time.monotonic()
         folder = str(job.folder) if job.folder else None
         self._send({"job": job.id, "values": job.values, "folder": folder, "samples": job.samples})
@@ -214,9 +227,8 @@ class Worker:
             self._over.set()
             return
         if job.stopping:
-            job.end(
-                "cancelled", error=Cancelled(f"{job.wanted.name} was not restored").to_dict(), crash=crash
-            )
+            fault = Cancelled(f"{job.wanted.name} was not restored")
+            job.end("cancelled", error=fault.to_dict(), crash=None if crash == "cancel" else crash)
         else:
             job.end("failed", error=self._obituary(job, crash).to_dict(), crash=crash)
         self._over.set()

@@ -204,15 +204,17 @@ class Board:
         return waiting.index(job) + 1 if job in waiting else 0
 
     def cancel(self, job: Job, why: str = "stopped on request") -> None:
-        """Ends a job: at once where it waits, within a tile where it runs."""
+        """Ends a job: at once where nobody has begun with it, very soon where it runs."""
         if job.ended:
             return
         job.stopping = True
-        if job.state == "running":
+        running = job.state == "running"
+        if running:
             self.interrupt(job)
-        else:
+        if not job.begun:
             job.end("cancelled", error=Cancelled(f"{job.wanted.name} was not restored: {why}").to_dict())
-            self.settle(job)
+        if not running:
+            self.settle(job)  # else whoever runs it does so
 
     def settle(self, job: Job) -> None:
         """Tidies up once a job has ended: a broken result goes, and so do jobs that are long past."""

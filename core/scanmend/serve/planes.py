@@ -14,7 +14,15 @@ from scanmend.serve.wanted import Pixels
 _SAMPLES = 2**23  # of a strip: its float32 picture is 32 MiB
 
 
-def write(name: str, path: Path, scan: Array, result: Array, shape: Pixels) -> None:
+def write(
+    name: str,
+    path: Path,
+    scan: Array,
+    result: Array,
+    shape: Pixels,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Writes one of the planes that there are.
 
     Args:
@@ -23,6 +31,7 @@ def write(name: str, path: Path, scan: Array, result: Array, shape: Pixels) -> N
         scan: (H, W, C), of the part of the picture that was restored.
         result: what it became.
         shape: what the samples are.
+        check: called often; may raise to stop.
     """
     layout = Layout(
         scan.shape[0], scan.shape[1], shape.channels, "grey" if shape.channels < 3 else "rgb",
@@ -30,6 +39,7 @@ def write(name: str, path: Path, scan: Array, result: Array, shape: Pixels) -> N
     )  # fmt: skip
     with path.open("wb") as file:
         for before, after in _strips(scan, result):
+            check()
             file.write(np.ascontiguousarray(MAKERS[name](before, after, layout)).data)
 
 

@@ -10,7 +10,6 @@ from scanmend import profile as profiles
 from scanmend import publish
 from scanmend.errors import ProfileError, PublishError, TargetExists, UsageError
 from scanmend.profile import Listed
-from scanmend.report import scanmend_version
 
 _KEYS = {"settings", "replace", "purpose"}
 _LONGEST_PURPOSE = 200
@@ -21,7 +20,6 @@ def listing() -> dict[str, Any]:
     keys = list(profiles.keys())
     groups = {key.rpartition(".")[0] for key in keys}
     return {
-        "version": scanmend_version(),
         "keys": [key for key in keys if key not in groups],
         "default": profiles.DEFAULT,
         "folder": str(profiles.user_folder()),

@@ -16,7 +16,7 @@ import numpy as np
 from scanmend import cards, pipeline
 from scanmend import plan as planning
 from scanmend import profile as profiles
-from scanmend.errors import PublishError, ScanmendError, TargetExists
+from scanmend.errors import Cancelled, PublishError, ScanmendError, TargetExists
 from scanmend.formats.base import Limits
 from scanmend.measure import Facts
 from scanmend.pipeline import Options, Progress
@@ -225,7 +225,8 @@ def _restore_pixels(
     result.flush()
     x, y, width, height = wanted.region or (0, 0, shape.width, shape.height)
     for plane in set(wanted.want) & planes.MAKERS.keys():
-        planes.write(plane, folder / plane, scan[y : y + height, x : x + width], result, shape)
+        seen = scan[y : y + height, x : x + width]
+        planes.write(plane, folder / plane, seen, result, shape, check=functools.partial(_check, job, voice))
     engine = pipeline.shared_engine(options.device, options.backend) if page.plan.steps else None
     return {
         "scanmend": scanmend_version(),
@@ -269,6 +270,11 @@ def _facts(job: Mapping[str, Any], shape: Pixels, scan: np.memmap[Any, Any]) -> 
 
 
 _known: dict[str, Facts] = {}
+
+
+def _check(job: Mapping[str, Any], voice: Voice) -> None:
+    if voice.cancelled(job["job"]):
+        raise Cancelled("the picture was not restored: stopped on request")
 
 
 def _megapixels(shape: Pixels) -> float:
