@@ -50,11 +50,14 @@ sys.stdout.flush()
 sys.stderr.flush()
 open({status!r}, 'w').write(str(_status))
 """
-# Layers looked at several times: each look starts with a line of its own. `now` notes the time.
+# Each look at the layers starts with a line of its own; `now` notes the time; `await` waits for a file that the
+# test makes in the folder of the pictures; keys for the search wait until it has the keyboard.
 _STEPS = """
 eval "$(declare -f layers | sed '1s/layers/look/')"
 layers() { echo "= layers"; look; }
 now() { echo "= $1 $(date +%s.%N)"; }
+await() { for _ in $(seq 1200); do if [ -e "/out/$1" ]; then return 0; fi; sleep 0.1; done; return 1; }
+action() { focus_main; key slash; wait_window 'Search Actions'; text "$1"; sleep 1.5; key Return; }
 """
 _LAYER = re.compile(r"^(\d+) (.*) (\d+) (\d+) ([0-9a-f]{40})$")
 
@@ -186,7 +189,9 @@ class RootedGimp(Gimp):
         """Opens images in GIMP's window and takes the steps, a bash text.
 
         Besides the steps that gimp-screenshot has (shot, key, text, click, wait_window, focus_main,
-        action, py, layers) there is `now NAME`, which notes the time. Pictures land in `out`.
+        action, py, layers)
+        there are `now NAME`, which notes the time, and `await NAME`, which waits for a file of that
+        name in `out`. Pictures land there too.
         """
         wanted = Around(**around)
         out.mkdir(parents=True, exist_ok=True)
