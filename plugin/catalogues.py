@@ -19,6 +19,7 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from scanmend import profile as profiles
 
 PAYLOAD = Path(__file__).resolve().parent / "scanmend_plugin" / "payload"
 LOCALE = PAYLOAD / "locale"
@@ -33,6 +34,9 @@ def template() -> Catalog:
     found = extract_from_dir(PAYLOAD, [("**.py", "python")], {}, _KEYWORDS, comment_tags=("TRANSLATORS:",))
     for file, _line, message, comments, context in found:
         catalog.add(message, None, [(file, 0)], auto_comments=comments, context=context)
+    for profile in profiles.listing():
+        if profile.path is None:  # it ships; the comment at its head is its purpose
+            catalog.add(profile.purpose, None, [(f"profiles/{profile.name}.yaml", 0)])
     return catalog
 
 
@@ -42,7 +46,7 @@ def _catalog(language: str | None) -> Catalog:
         header_comment="# What people see of Scanmend in GIMP.",
         project="Scanmend",
         version="1",
-        msgid_bugs_address="",
+        msgid_bugs_address="the issues of the project",
         last_translator="Scanmend",
         language_team="Scanmend",
         creation_date=_DATE,

@@ -13,6 +13,7 @@ from scanmend_front.faults import Stopped, Trouble
 from scanmend_front.picture import Picture
 from scanmend_front.setup import REPAIR
 from scanmend_front.words import gettext as _
+from scanmend_front.words import known
 
 try:
     import queue
@@ -219,7 +220,12 @@ class Session(object):
         except client.EngineFault as fault:
             raise trouble(fault)
         return [
-            Profile(one["name"], one["purpose"], one["settings"], one["own"])
+            Profile(
+                one["name"],
+                one["purpose"] if one["own"] else known(one["purpose"]),
+                one["settings"],
+                one["own"],
+            )
             for one in listed
             if not one.get("error")
         ]

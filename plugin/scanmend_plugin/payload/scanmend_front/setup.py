@@ -8,6 +8,7 @@ import os
 
 from scanmend_front.faults import Trouble
 from scanmend_front.words import gettext as _
+from scanmend_front.words import known
 
 MYPY = False
 if MYPY:
@@ -65,7 +66,7 @@ def _installation(values):
         _text(values["protocol"]),
         [_text(word) for word in values["command"]],
         [_text(address) for address in values["addresses"]],
-        [(_text(profile["name"]), _text(profile["purpose"])) for profile in values["profiles"]],
+        [(_text(profile["name"]), known(_text(profile["purpose"]))) for profile in values["profiles"]],
         [_text(key) for key in values["keys"]],
     )
 

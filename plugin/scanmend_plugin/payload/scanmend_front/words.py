@@ -29,6 +29,12 @@ def ngettext(one, many, number):
     return _catalogue.ngettext(one, many, number)
 
 
+def known(text):
+    # type: (str) -> str
+    """A text that stands elsewhere, such as a shipped profile's purpose, in the person's language."""
+    return gettext(text)
+
+
 def N_(text):  # noqa: N802 - the mark that gettext's tools look for
     # type: (str) -> str
     """Marks a text that is translated where it is shown."""
