@@ -348,11 +348,15 @@ def _examine(scan: ScanFile, profile: Profile, cancel: CancelCall | None = None)
     """
     cards = installed_cards.installed()
     reports = tuple(_examine_page(page, profile, cards) for page in _until(scan, cancel))
-    wishes = any(stage.strength != 0 for stage in profile.stages().values())
     refused = [page for page in scan.pages if page.refusal and not page.bilevel]
-    if wishes and refused and all(page.refusal for page in scan.pages):
+    if wishes(profile) and refused and all(page.refusal for page in scan.pages):
         raise UnsupportedFormat(f"{scan.path} is {refused[0].refusal}")
     return reports
+
+
+def wishes(profile: Profile) -> bool:
+    """Whether a profile asks for anything, whatever is measured."""
+    return any(stage.strength != 0 for stage in profile.stages().values())
 
 
 def _examine_page(page: Page, profile: Profile, cards: tuple[Card, ...]) -> PageReport:

@@ -158,6 +158,22 @@ def test_a_part_of_what_is_sent_is_measured_on_all_of_it(server: Server) -> None
     assert end["report"]["megapixels"] == 0.005
 
 
+OFF = {"scanmend": 1, "noise": {"strength": 0}, "jpeg": {"strength": 0}}
+
+
+def test_a_profile_that_asks_for_nothing_gives_the_samples_back_unmeasured(server: Server) -> None:
+    pixels = noisy(200, 200)
+
+    whole = sent(server, pixels, profile=OFF, want=["difference"])
+    part = again(server, whole, [10, 20, 30, 40], profile=OFF)
+
+    reports = [server.end(job)["report"] for job in (whole, part)]
+    assert [(report["unchanged"], report["pages"][0]["facts"]) for report in reports] == [(True, None)] * 2
+    assert server.engine.get_pixels(whole) == pixels.tobytes()
+    assert server.engine.get_pixels(part) == pixels[20:60, 10:40].tobytes()
+    assert set(server.engine.get_pixels(whole, "difference")) == {128}
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

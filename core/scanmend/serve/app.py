@@ -34,7 +34,7 @@ from scanmend.serve.jobs import RESULT, SCAN, Board, Job
 
 MOST_JSON = 2**20
 """Bytes of a request that describes a job."""
-_PIECE = 4 * 2**20
+_PIECE = 2**20
 _HEARTBEAT = 1.0  # seconds between events when nothing happens
 _KEEP_HEARTBEAT = 2.0
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -231,7 +231,7 @@ class _Desk:
         path = (job.folder / (RESULT if plane == "pixels" else plane)) if job.folder else Path()
         if not path.is_file():
             raise Refusal(404, UsageError(f"there is no {plane} for this job", hint=_plane_hint(job, plane)))
-        return FileResponse(path, media_type="application/octet-stream")
+        return _Samples(path, media_type="application/octet-stream")
 
     def _with_samples(self, values: Any) -> tuple[Any, Job | None]:
         """A job's values with the pixels' shape in place of the job that holds them, and that job."""
@@ -286,6 +286,12 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+class _Samples(FileResponse):
+    """A file of samples, in pieces so large that reading them costs little beside sending them."""
+
+    chunk_size = 2**20
 
 
 class Lines(Response):

@@ -20,8 +20,9 @@ from scanmend.errors import Cancelled, PublishError, ScanmendError, TargetExists
 from scanmend.formats.base import Limits
 from scanmend.measure import Facts
 from scanmend.pipeline import Options, Progress
+from scanmend.plan import Plan
 from scanmend.profile import Profile
-from scanmend.report import scanmend_version
+from scanmend.report import PageReport, scanmend_version
 from scanmend.serve import names, planes, previews
 from scanmend.serve.jobs import RESULT, SCAN
 from scanmend.serve.wanted import Pixels, Wanted
@@ -207,25 +208,31 @@ def _restore_pixels(
     part = shape.part(wanted.region)
     voice.tell({"job": job["job"], "pages": 1, "megapixels": _megapixels(part)})
     scan = _mapped(folder / SCAN, shape, "r")
-    facts = _facts(job, shape, scan)
-    _reserve(folder / RESULT, part.bytes)
-    result = _mapped(folder / RESULT, part, "r+")
-    page = pipeline.render_pixels(
-        scan,
-        result,
-        profile,
-        alpha=shape.alpha,
-        transfer=shape.transfer,
-        facts=facts,
-        region=wanted.region,
-        options=options,
-        progress=progress,
-        cancel=lambda: voice.cancelled(job["job"]),
-    )
-    result.flush()
+    page = _planned(job, shape, scan, profile)
     x, y, width, height = wanted.region or (0, 0, shape.width, shape.height)
+    seen = scan[y : y + height, x : x + width]
+    if page.plan.steps:
+        result = _made(folder / RESULT, part)
+        pipeline.render_pixels(
+            scan,
+            result,
+            profile,
+            alpha=shape.alpha,
+            transfer=shape.transfer,
+            facts=page.facts,
+            region=wanted.region,
+            options=options,
+            progress=progress,
+            cancel=lambda: voice.cancelled(job["job"]),
+        )
+        result.flush()
+    elif wanted.region:
+        result = _made(folder / RESULT, part)
+        result[:] = seen
+    else:
+        (folder / RESULT).hardlink_to(folder / SCAN)  # nobody writes to either any more
+        result = scan
     for plane in set(wanted.want) & planes.MAKERS.keys():
-        seen = scan[y : y + height, x : x + width]
         planes.write(plane, folder / plane, seen, result, shape, check=functools.partial(_check, job, voice))
     engine = pipeline.shared_engine(options.device, options.backend) if page.plan.steps else None
     return {
@@ -246,16 +253,30 @@ def _restore_pixels(
     }
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Makes a file with room on the disk: a mapped one would meet a full disk as a signal that kills."""
+def _made(path: Path, shape: Pixels) -> np.memmap[Any, Any]:
+    """A new file of samples, to be filled in.
+
+    It has its room on the disk from the beginning: a full disk would otherwise be a signal that kills.
+    """
     with path.open("xb") as file:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        file.truncate(size)
+            os.posix_fallocate(file.fileno(), 0, shape.bytes)
+        file.truncate(shape.bytes)
+    return _mapped(path, shape, "r+")
 
 
 def _mapped(path: Path, shape: Pixels, mode: Any) -> np.memmap[Any, Any]:
     return np.memmap(path, dtype=np.dtype(shape.dtype).newbyteorder("<"), mode=mode, shape=shape.shape)
+
+
+def _planned(
+    job: Mapping[str, Any], shape: Pixels, scan: np.memmap[Any, Any], profile: Profile
+) -> PageReport:
+    """What is to be done with a picture; it is not measured for a profile that asks for nothing."""
+    if not pipeline.wishes(profile) and job["samples"] not in _known:
+        return PageReport(0, None, Plan())
+    facts = _facts(job, shape, scan)
+    return PageReport(0, facts, planning.make(profile, facts, cards.installed()))
 
 
 def _facts(job: Mapping[str, Any], shape: Pixels, scan: np.memmap[Any, Any]) -> Facts:
