@@ -56,13 +56,15 @@ def insert(image, target, subject, result, arguments):
             pdb.gimp_item_delete(layer)
         raise
     removed, restored = made
+    group = pdb.gimp_layer_group_new(image)
+    group.name = native(_("Restored: %s") % title(arguments["profile"]))
+    _remember(group, target, restored, removed, result, arguments)  # later GIMP could not undo it
     with _one_step(image):
-        group = _group(image, target, _("Restored: %s") % title(arguments["profile"]))
-        _place(image, group, restored, target)
+        _place(image, group, target)
+        _put(image, group, restored, target)
         removed.visible = False
-        _place(image, group, removed, target)
+        _put(image, group, removed, target)
         _mask(group, restored, target)
-        _remember(group, target, restored, removed, result, arguments)
         _show(target, group)
         image.active_layer = restored
 
@@ -94,22 +96,20 @@ def replace(image, target, subject, result):
         layer.update(*target.box)
 
 
-def _group(image, target, name):
-    # type: (gimp.Image, Target, str) -> gimp.GroupLayer
-    """The group of the result: above the source, or in the place of an earlier one."""
+def _place(image, group, target):
+    # type: (gimp.Image, gimp.GroupLayer, Target) -> None
+    """Puts the group above the source, or in the place of an earlier one."""
     former = target.former
     above = former.group if former is not None else target.layer
     parent, position = above.parent, pdb.gimp_image_get_item_position(image, above)
     if former is not None:
         image.remove_layer(former.group)  # first, or the new names would be numbered
-    group = pdb.gimp_layer_group_new(image)
-    group.name = native(name)
     pdb.gimp_image_insert_layer(image, group, parent, position)
-    return group
 
 
-def _place(image, group, layer, target):
+def _put(image, group, layer, target):
     # type: (gimp.Image, gimp.GroupLayer, gimp.Layer, Target) -> None
+    """Puts a layer on top of the group's, where the target is."""
     x, y = target.layer.offsets
     layer.set_offsets(x + target.box.x, y + target.box.y)
     pdb.gimp_image_insert_layer(image, layer, group, 0)

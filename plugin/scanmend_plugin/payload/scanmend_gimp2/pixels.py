@@ -102,7 +102,7 @@ class Subject(object):
             for piece in read(self.layer, box):
                 yield piece
             return
-        other = self._float_image()
+        other = self.scratch(self.layer.image.width, self.layer.image.height)
         try:
             copy = pdb.gimp_layer_new_from_drawable(self.layer, other)
             pdb.gimp_image_insert_layer(other, copy, None, 0)
@@ -113,7 +113,7 @@ class Subject(object):
 
     def _through_float(self, work):
         # type: (Callable[[gimp.Image], gimp.Layer]) -> gimp.Layer
-        other = self._float_image()
+        other = self.scratch(self.layer.image.width, self.layer.image.height)
         try:
             return work(other)
         finally:
@@ -140,14 +140,16 @@ class Subject(object):
             raise
         return made
 
-    def _float_image(self):
-        # type: () -> gimp.Image
-        """An image in which GIMP itself turns this layer's samples into float, and back."""
+    def scratch(self, width, height):
+        # type: (int, int) -> gimp.Image
+        """An image, which nobody sees, whose layers hold samples as they travel, in this one's colours."""
         image = self.layer.image
-        linear = image.precision % 100 < _LINEAR
-        precision = PRECISION_FLOAT_LINEAR if linear else PRECISION_FLOAT_GAMMA
+        precision = image.precision
+        if not self.is_direct:
+            linear = precision % 100 < _LINEAR
+            precision = PRECISION_FLOAT_LINEAR if linear else PRECISION_FLOAT_GAMMA
         base = GRAY if self.layer.is_gray else RGB
-        other = pdb.gimp_image_new_with_precision(image.width, image.height, base, precision)
+        other = pdb.gimp_image_new_with_precision(width, height, base, precision)
         pdb.gimp_image_undo_disable(other)
         size, profile = pdb.gimp_image_get_color_profile(image)
         if size:
@@ -201,3 +203,22 @@ def strips(box, pixel_size):
         bottom = min(end, (top // _TILE * _TILE) + rows)
         yield top, bottom
         top = bottom
+
+
+def shown(subject, samples, width, height):
+    # type: (Subject, bytes, int, int) -> Tuple[bytes, int]
+    """Samples of a subject, the engine's too, for the screen: sRGB of 8 bit, and how many channels it has."""
+    carrier = subject.scratch(width, height)
+    screen = pdb.gimp_image_new(width, height, RGB)
+    try:
+        layer = pdb.gimp_layer_new(
+            carrier, width, height, subject.layer.type, native("part"), 100.0, LAYER_MODE_NORMAL
+        )
+        pdb.gimp_image_insert_layer(carrier, layer, None, 0)
+        write(layer, whole(layer), [samples])
+        copy = pdb.gimp_layer_new_from_drawable(layer, screen)
+        pdb.gimp_image_insert_layer(screen, copy, None, 0)
+        return b"".join(read(copy, whole(copy))), copy.bpp
+    finally:
+        pdb.gimp_image_delete(screen)
+        pdb.gimp_image_delete(carrier)
