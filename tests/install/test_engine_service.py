@@ -13,7 +13,7 @@ from scanmend.errors import UsageError
 from scanmend_install import engine as engines
 from scanmend_install.engine import Engine
 
-from tests.install.test_service import PYTHON_PATH, manager, scanmend, told
+from tests.install.test_service import manager, scanmend, told
 
 __all__ = ["manager"]
 

@@ -210,6 +210,28 @@ def _hot_folder() -> Iterator[Check]:
     yield Check("hot folder", not remarks, f"{path} is in order", "; ".join(remarks))
 
 
+def _gimp() -> Iterator[Check]:
+    from scanmend_plugin import checking, installing, machine, paths  # noqa: PLC0415 - as above
+    from scanmend_plugin.layout import NAME  # noqa: PLC0415
+
+    system = machine.this()
+    gimps = paths.find(system, machine.said_by)
+    if not gimps:
+        yield Check("GIMP", True, "none was found")
+    for gimp in gimps:
+        against = paths.obstacle(system, gimp)
+        if against:
+            yield Check(gimp.title, True, against.sentence)
+        elif not (Path(gimp.plug_ins) / NAME).exists():
+            yield Check(gimp.title, True, f"has no plug-in; {checking.INSTALL} puts it there")
+        else:
+            try:
+                line = checking.installed(gimp, installing.working_command())
+                yield Check(gimp.title, line.ok, line.found, line.to_do)
+            except ScanmendError as error:
+                yield Check(gimp.title, False, error.message, error.hint)
+
+
 _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _python,
     _packages,
@@ -220,4 +242,5 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _codecs,
     _engine,
     _hot_folder,
+    _gimp,
 )

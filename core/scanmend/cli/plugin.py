@@ -154,7 +154,7 @@ def _installed(gimp: Gimp, command: Sequence[str], *, dry_run: bool) -> _Told:
 def _removed(gimp: Gimp, *, dry_run: bool) -> _Told:
     plug_ins = Path(gimp.plug_ins)
     if dry_run:
-        there = installing.look(plug_ins, gimp.generation, ()).state == "old"
+        there = installing.look(plug_ins, gimp.generation, ()).state in {"current", "old"}
         words = f"{plug_ins / NAME} would be removed" if there else "the plug-in is not installed"
         return _Told(gimp, "removed" if there else "missing", [Line(True, words)])
     there, left = installing.uninstall(plug_ins)
