@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from scanmend_plugin.paths import System
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _ANSWERS_WITHIN = 20.0  # seconds for a program to say its version: Flatpak's first start takes a few
+
+_DESKTOP = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 def this() -> System:
@@ -44,7 +46,7 @@ def run(words: Sequence[str], limit: float) -> tuple[int, str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment(),
+        env=environment(words[0]),
         start_new_session=True,
     )
     with process:
@@ -58,9 +60,24 @@ def run(words: Sequence[str], limit: float) -> tuple[int, str]:
     return process.returncode, said.decode("utf-8", "replace")
 
 
-def environment() -> dict[str, str]:
-    """This environment without what would lead another Python astray."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+def environment(program: str, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """An environment as the desktop gives it, in which a GIMP finds its own Python before any other.
+
+    A terminal may have an active virtual environment: its Python knows nothing of GIMP, and plug-ins that
+    ask for `python3` would get it.
+
+    Args:
+        program: what will be started.
+        given: the environment to start from.
+    """
+    ours = {sys.prefix, given.get("VIRTUAL_ENV", "")} - {"", sys.base_prefix}
+    folders = [folder for folder in given.get("PATH", "").split(os.pathsep) if folder]
+    if os.name != "nt":
+        beside = [os.path.dirname(program)] if os.path.isabs(program) else []  # noqa: PTH117, PTH120 - text
+        folders = [*beside, *_DESKTOP, *folders]
+    path = [folder for folder in dict.fromkeys(folders) if Path(folder).parent not in map(Path, ours)]
+    kept = {name: text for name, text in given.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    return {**kept, "PATH": os.pathsep.join(path)}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -35,6 +35,7 @@ step() {
     "$python" -m scanmend "$@" >"$out/$name.out" 2>"$out/$name.err"
     echo $? >"$out/$name.code"
 }
+export PATH=$(dirname "$python"):$PATH  # as in a terminal with the environment active
 unset SCANMEND_ENGINE SCANMEND_COMMAND  # what the rig sets for runs without an engine
 rm -rf ~/.config
 step would plugin install gimp --dry-run --json
