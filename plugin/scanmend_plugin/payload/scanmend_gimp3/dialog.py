@@ -70,7 +70,7 @@ class _Dialog:
         self._dialog.set_ok_label(_("R_estore"))
         self._profiles = Profiles(config, installed.profiles)
         self._controls = Controls(self._declared, config)
-        self._save = Gtk.Button(label=_("_Save as Profile\u2026"), use_underline=True, sensitive=False)
+        self._save = Gtk.Button(label=_("Save as Pro_file\u2026"), use_underline=True, sensitive=False)
         self._save.connect("clicked", lambda _button: self._on_save())
         self._plan = Gtk.TextView(editable=False, cursor_visible=False, wrap_mode=Gtk.WrapMode.WORD_CHAR)
         self._panel = Panel(subject, self._on_moved)
@@ -87,6 +87,9 @@ class _Dialog:
     def end(self) -> None:
         """Takes it off the screen, and ends all that runs in the background."""
         self._dialog.destroy()
+        display = Gdk.Display.get_default()
+        if display is not None:
+            display.flush()  # nobody is to look at a dialog that no longer answers
         self.engine.close()
 
     # --- what stands where ---------------------------------------------------------------
@@ -153,6 +156,7 @@ class _Dialog:
             device=self._on_device,
             profiles=self._on_profiles,
             settings=self._controls.follow,
+            measuring=self._controls.wait,
             hints=self._controls.hint,
             plan=self._on_plan,
             ready=self._status.rest,
@@ -180,7 +184,7 @@ class _Dialog:
     def _on_save(self) -> None:
         shipped = {name for name, _purpose in setup.installed().profiles}
         chosen = self._values()["profile"]
-        saving = Saving(self._dialog, self.engine, self._on_saved, self._status.fail)
+        saving = Saving(self._dialog, self.engine, self._on_saved, self._status.warn)
         saving.ask("" if chosen in shipped else chosen)
 
     def _on_saved(self, name: str, sentence: str) -> None:

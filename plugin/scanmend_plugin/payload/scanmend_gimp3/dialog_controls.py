@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gi.repository import Gimp, GimpUi, GObject, Gtk
+from gi.repository import Gimp, GimpUi, GObject, Gtk, Pango
 from scanmend_front import controls
 from scanmend_front.controls import Control
 from scanmend_front.words import gettext as _
 
 _MEASURED = {"noise", "jpeg", "blur", "veil", "fading", "dust"}  # has room for a hint from the start
+_LETTERS = 36
 _BOTH = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
 
 
@@ -19,8 +20,16 @@ def chooser(config: Gimp.ProcedureConfig, name: str, choices: Iterable[tuple[str
     combo = Gtk.ComboBoxText(valign=Gtk.Align.CENTER)
     for value, label in choices:
         combo.append(value, label)
+    shorten(combo)
     config.bind_property(name, combo, "active-id", _BOTH)
     return combo
+
+
+def shorten(combo: Gtk.ComboBox) -> None:
+    """Gives all the same width, whatever is chosen, and ends longer texts in dots."""
+    for cell in combo.get_cells():
+        cell.set_property("ellipsize", Pango.EllipsizeMode.END)
+        cell.set_property("width-chars", _LETTERS)
 
 
 def labelled(text: str, widget: Gtk.Widget) -> Gtk.Label:
@@ -30,11 +39,10 @@ def labelled(text: str, widget: Gtk.Widget) -> Gtk.Label:
     return label
 
 
-def dimmed(text: str = "", lines: int = 1) -> Gtk.Label:
+def small(text: str = "", lines: int = 1) -> Gtk.Label:
     """A remark in small letters, wrapped where it may have more than one line."""
     label = Gtk.Label(label=text, xalign=0.0, yalign=0.0, wrap=lines > 1, lines=lines if lines > 1 else -1)
     label.set_max_width_chars(20)  # it takes what width there is, and asks for little
-    label.get_style_context().add_class("dim-label")
     label.get_style_context().add_class("scanmend-small")
     return label
 
@@ -46,7 +54,7 @@ class Row:
         self._control, self._config = control, config
         self._combo = chooser(config, control.name, [(value, _(label)) for value, label in control.choices])
         self._label = labelled(_(control.label), self._combo)
-        self._hint = dimmed(_("measuring") if control.name in _MEASURED else "")
+        self._hint = small()
         self._hint.set_no_show_all(control.name not in _MEASURED)
         self._scale: GimpUi.SpinScale | None = None
         if control.kind != controls.CHOICE:
@@ -77,6 +85,10 @@ class Row:
         self._hint.set_text(text)
         if text:
             self._hint.show()
+
+    def wait(self) -> None:
+        """Says that it is being measured, where it is one that can be."""
+        self.hint(_("measuring") if self._control.name in _MEASURED else "")
 
     def _number(self) -> GimpUi.SpinScale:
         step = self._control.step
@@ -116,3 +128,8 @@ class Controls:
         """Shows what was measured for each."""
         for name, row in self._rows.items():
             row.hint(hints.get(name, ""))
+
+    def wait(self) -> None:
+        """Says that the picture is being measured."""
+        for row in self._rows.values():
+            row.wait()

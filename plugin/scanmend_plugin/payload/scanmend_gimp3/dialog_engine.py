@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from scanmend_gimp3.preview_panel import Panel
 
 _AFTER_SETTINGS, _AFTER_MOVE = 250, 120  # milliseconds of quiet before the preview follows
 _STRIP = 1 << 22  # bytes that are read from GIMP at a time: the dialog stays alive between them
-_END = 0.4  # seconds that a lane may take to end
+_END = 0.8  # seconds that all may take to end
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class News:
     ready: Callable[[], None]
     device: Callable[[str], None]
     profiles: Callable[[list[Profile]], None]
+    measuring: Callable[[], None]
     settings: Callable[[Mapping[str, Any]], None]
     hints: Callable[[Mapping[str, str]], None]
     plan: Callable[[list[str]], None]
@@ -42,8 +44,8 @@ class _Wish:
     """What the dialog wants to know at one moment."""
 
     settings: dict[str, Any]
-    name: str
     box: Box | None
+    profile: str = field(compare=False)  # what the settings are called changes no pixel
 
 
 class Engine:
@@ -73,6 +75,7 @@ class Engine:
         self._planned: dict[str, Any] | None = None  # the settings of the plan that is shown
         self._shown: _Wish | None = None  # what the preview shows
         self._timer = 0
+        self._failed = False
 
     @property
     def job(self) -> str | None:
@@ -83,6 +86,7 @@ class Engine:
         """Finds the engine and measures the picture, or begins anew after trouble."""
         self._following.stop()
         self._measured = self._planned = self._shown = None
+        self._news.measuring()
         self._news.wait(_("Looking for Scanmend's engine"))
         self._first.put(Task(self._measure, self._on_measured, self._on_trouble))
 
@@ -109,6 +113,7 @@ class Engine:
         """Keeps the dialog's settings as a profile; `done` gets the file's path, with the profile offered."""
         settings = self.settings()
         if settings is None:
+            failed(self._unknown())
             return
 
         def work(task: Task[str]) -> str:
@@ -124,8 +129,9 @@ class Engine:
         lanes = (self._first, self._following, self._saving)
         for lane in lanes:
             lane.stop()
+        deadline = time.monotonic() + _END
         for lane in lanes:
-            lane.close(_END)
+            lane.close(max(0.0, deadline - time.monotonic()))
 
     # --- finding and measuring -----------------------------------------------------------
 
@@ -166,10 +172,17 @@ class Engine:
     def _on_measured(self, measured: Measured) -> None:
         self._measured = measured
         self._news.hints(measured.hints)
-        self._news.ready()
+        self._all_well()
         self._follow()
 
+    def _all_well(self) -> None:
+        self._failed = False
+        self._news.ready()
+
     def _on_trouble(self, trouble: Trouble) -> None:
+        self._failed = True
+        if self._measured is None:
+            self._news.hints({})
         self._panel.wait(waits=False)
         self._news.fail(trouble)
 
@@ -179,6 +192,8 @@ class Engine:
         """Stops at once what nobody wants any more, and begins the new when all is quiet."""
         self._following.stop()
         self._forget_timer()
+        wish = self._wish()
+        self._panel.wait(waits=self._measured is not None and wish is not None and self._renders(wish))
         self._timer = GLib.timeout_add(milliseconds, self._on_quiet)
 
     def _forget_timer(self) -> None:
@@ -195,36 +210,36 @@ class Engine:
         wish = self._wish()
         if self._measured is None or wish is None:
             return
-        if wish.box is None or wish == self._shown:
-            self._panel.wait(waits=False)
-            if wish.settings == self._planned:
-                return
-        else:
-            self._panel.wait(waits=True)
-        self._following.put(Task(lambda task: self._fulfil(task, wish), self._on_fulfilled, self._on_trouble))
+        self._panel.wait(waits=self._renders(wish))
+        if self._renders(wish) or wish.settings != self._planned:
+            work = partial(self._fulfil, wish)
+            self._following.put(Task(work, self._on_fulfilled, self._on_trouble))
+
+    def _renders(self, wish: _Wish) -> bool:
+        return wish.box is not None and wish != self._shown
 
     def _wish(self) -> _Wish | None:
         settings = self.settings()
         if settings is None:
-            self._tell_unknown()
+            if self._profiles:
+                self._on_trouble(self._unknown())
             return None
-        return _Wish(settings, self._values()["profile"], self._panel.seen if self._panel.wanted else None)
+        return _Wish(settings, self._panel.seen if self._panel.wanted else None, self._values()["profile"])
 
-    def _tell_unknown(self) -> None:
-        name = self._values()["profile"]
-        if self._profiles:
-            self._news.fail(Trouble(_('There is no profile "%s".') % name, _("Choose another one.")))
+    def _unknown(self) -> Trouble:
+        sentence = _('There is no profile "%s".') % self._values()["profile"]
+        return Trouble(sentence, _("Choose another one."))
 
-    def _fulfil(self, task: Task[Any], wish: _Wish) -> tuple[_Wish, bytes]:
+    def _fulfil(self, wish: _Wish, task: Task[Any]) -> tuple[_Wish, bytes]:
         measured = self._measured
         assert measured is not None, "nothing follows what was not measured"  # noqa: S101
         if wish.settings != self._planned:
             measured = self._session.measure(measured.job, wish.settings, stop=task.stopped)
             task.tell(self._on_plan, measured, wish)
-        if wish.box is None or wish == self._shown:
+        if wish.box is None or not self._renders(wish):
             return wish, b""
         result = self._session.restore(
-            measured.job, wish.settings, wish.name, region=wish.box, stop=task.stopped
+            measured.job, wish.settings, wish.profile, region=wish.box, stop=task.stopped
         )
         try:
             return wish, b"".join(result.pieces())
@@ -237,6 +252,8 @@ class Engine:
 
     def _on_fulfilled(self, fulfilled: tuple[_Wish, bytes]) -> None:
         wish, samples = fulfilled
+        if self._failed:
+            self._all_well()
         self._panel.wait(waits=False)
         if wish.box is not None and samples:
             self._shown = wish

@@ -9,7 +9,7 @@ from scanmend_front.session import Profile
 from scanmend_front.words import gettext as _
 from scanmend_front.words import title
 
-from scanmend_gimp3.dialog_controls import dimmed, labelled
+from scanmend_gimp3.dialog_controls import labelled, shorten, small
 
 _NAME, _TITLE = 0, 1
 
@@ -34,9 +34,10 @@ class Profiles:
         cell = Gtk.CellRendererText()
         self.combo.pack_start(cell, True)
         self.combo.add_attribute(cell, "text", _TITLE)
+        shorten(self.combo)
         self.combo.set_row_separator_func(lambda model, at: not model[at][_NAME])
         self.label = labelled(_("Profile"), self.combo)
-        self.purpose = dimmed(lines=2)
+        self.purpose = small(lines=2)
         self._fill(list(shipped), [])
         self.combo.connect("changed", self._on_chosen)
         config.connect("notify::profile", self._on_set)

@@ -61,7 +61,6 @@ class Saving:
         remark = Gtk.Label(
             label=_("The hot folder and the command line know it by this name."), xalign=0.0, wrap=True
         )
-        remark.get_style_context().add_class("dim-label")
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
         for part in (label, entry, remark):
             box.pack_start(part, False, False, 0)

@@ -45,6 +45,10 @@ class Status:
         """Says what is wrong, and offers to try again."""
         self._show(trouble.text, sign="dialog-warning", again=True)
 
+    def warn(self, trouble: Trouble) -> None:
+        """Says what could not be done; all else goes on."""
+        self._show(trouble.text, sign="dialog-warning")
+
     def tell(self, text: str) -> None:
         """Says what was done."""
         self._show(text, sign="dialog-information")

@@ -107,13 +107,11 @@ class Comparison:
         layout.connect("key-press-event", self._on_key)
         layout.connect("focus-in-event", self._on_focus)
         layout.connect("focus-out-event", self._on_focus)
-        layout.set_tooltip_text(
-            _(
-                "Drag the line to compare, drag the picture to see another part. "
-                "Keys: arrows move the picture, Shift with left and right moves the line, + and - zoom."
-            )
+        about = layout.get_accessible()
+        about.set_name(_("Before and after"))
+        about.set_description(
+            _("Arrows move the picture, Shift with left and right moves the line, + and - zoom.")
         )
-        layout.get_accessible().set_name(_("Before and after"))
         return layout
 
     def _look(self, view: View) -> None:

@@ -9,6 +9,7 @@ from scanmend_front.words import gettext as _
 from scanmend_front.words import percent
 
 from scanmend_gimp3 import preview_pixels
+from scanmend_gimp3.dialog_controls import small
 from scanmend_gimp3.pixels import Box, Subject
 from scanmend_gimp3.preview import Comparison
 from scanmend_gimp3.preview_overview import SIDE, Overview
@@ -36,8 +37,8 @@ class Panel:
         self._zooms = {zoom: Gtk.RadioButton(label=percent(zoom), draw_indicator=False) for zoom in ZOOMS}
         self._switch = Gtk.CheckButton(label=_("Pre_view"), use_underline=True, active=True)
         self._switch.connect("toggled", self._on_switch)
-        small = _small(subject)
-        self._overview = Overview(small, small.get_width() / width, self._comparison.move_to)
+        whole = _small(subject)
+        self._overview = Overview(whole, whole.get_width() / width, self._comparison.move_to)
         self.widget = self._made()
         self._overview.mark(self.seen, self._selected)
 
@@ -74,6 +75,8 @@ class Panel:
         box.pack_start(frame, True, True, 0)
         foot = Gtk.Box(spacing=12)
         foot.pack_start(self._overview.widget, False, False, 0)
+        told = _("Drag the line to compare, the picture to see another part.")
+        foot.pack_start(small(told, lines=4), True, True, 0)
         beside = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, halign=Gtk.Align.END)
         beside.pack_start(self._zoom_buttons(), False, False, 0)
         beside.pack_start(self._switch, False, False, 0)
