@@ -35,6 +35,11 @@ class Server:
     address: Path
 
     @property
+    def shared(self) -> Path:
+        """Where it listens as well, for sandboxes."""
+        return self.address.parents[1] / "state" / "scanmend" / "run" / "engine.sock"
+
+    @property
     def engine(self) -> Engine:
         return Engine(str(self.address))
 
@@ -81,7 +86,7 @@ def launch(folder: Path, *options: str) -> subprocess.Popen[str]:
     """Starts `scanmend serve`, and waits for nothing."""
     return subprocess.Popen(
         [*COMMAND, *options],
-        env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
+        env={**os.environ, "XDG_RUNTIME_DIR": str(folder), "XDG_STATE_HOME": str(folder / "state")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

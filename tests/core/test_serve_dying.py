@@ -258,7 +258,7 @@ def test_asked_to_end_it_cancels_within_a_tile_and_leaves_nothing(tmp_path: Path
 
     assert end["state"] == "cancelled"
     assert server.process.returncode == 0
-    assert said == f"scanmend serve listens on {server.address}\n"
+    assert said == f"scanmend serve listens on {server.address} and {server.shared}\n"
     assert not alive(pid)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
     assert not server.address.exists()

@@ -11,7 +11,8 @@ from pathlib import Path
 from scanmend import places
 from scanmend.cli import out
 from scanmend.errors import UsageError
-from scanmend.serve import house
+from scanmend.serve import house, listening
+from scanmend.serve.client import default_address
 from scanmend.serve.crew import Means
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -43,8 +44,14 @@ def run(
         raise UsageError(
             f"{address} is no token file", hint="with --tcp, --socket names a file ending in .json"
         )
+    handed = listening.handed_over()
+    if handed and (socket or wants_tcp):
+        raise UsageError("systemd has opened the socket already", hint="leave out --socket and --tcp")
+    # Whoever chooses an address of his own does not want to be found elsewhere.
+    shared = places.shared_socket() if str(address) == default_address() and not wants_tcp else None
     means = Means(device, backend, _jobs(jobs), _memory(memory), patience)
-    return house.run(house.Settings(address, tcp or 0, idle_exit, means), out.remark)
+    place = listening.Place(address, tcp or 0, shared, handed)
+    return house.run(house.Settings(place, idle_exit, means), out.remark)
 
 
 def _jobs(text: str) -> int:

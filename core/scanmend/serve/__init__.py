@@ -6,7 +6,8 @@ shelf     the profiles, for front ends that have no Python of ours
 jobs      the jobs of a server, from the queue to their last event
 crew      worker processes: started, watched, ended; each may die without harm to anything else
 app       the HTTP side: routes, refusals, event streams
-house     a server as a whole: its socket, its lock, its end
+listening sockets, those of its own and those that systemd hands over, and the lock beside them
+house     a server as a whole: its beginning, its keepers, its end
 work      what a worker does with a job; planes, what is made beside a result's pixels
 worker    the process that decodes files and runs networks
 """
