@@ -191,11 +191,8 @@ def _engine(said: dict[str, Any]) -> list[Line]:
 
 def _way_in(sandbox: str) -> str:
     """What to do where GIMP may not start a program of this system."""
-    return (
-        f"GIMP is in its {sandbox}: scanmend service install --engine has the system start it"
-        if sandbox
-        else ""
-    )
+    how = "scanmend service install --engine has the system start it when GIMP asks"
+    return f"{how} from its {sandbox}" if sandbox else ""
 
 
 def _last(printed: str, about: str = "") -> str:

@@ -192,7 +192,7 @@ def _candidates(system: System) -> Iterator[Program]:
         yield from _on_windows(system)
         return
     for folder in _search_path(system):
-        kind: Kind = "Snap" if folder.parts[1:2] == ("snap",) else "system"
+        kind: Kind = "Snap" if folder.parts[-2:] == ("snap", "bin") else "system"
         yield from _in_folder(system, kind, folder, _PROGRAM)
     if system.platform == "darwin":
         yield from _on_macos(system)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -15,7 +18,7 @@ import scanmend_plugin
 from . import venv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .gimp import RootedGimp
 
@@ -333,6 +336,82 @@ def test_uninstalling_takes_all_of_it_away(journey: tuple[str, Journey]) -> None
     assert steps.lines("left") == []
     assert steps.code("gone") == 1
     assert "the plug-in is not in" in steps.text("gone")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home folder with a path that is short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="sh-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def listening(python: Path, home: Path) -> Iterator[None]:
+    """Does as the units of `scanmend service install --engine` have systemd do."""
+    address = home / ".local" / "state" / "scanmend" / "run" / "engine.sock"
+    address.parent.mkdir(parents=True, mode=0o700)
+    (home / "run").mkdir(mode=0o700)
+    env = [f"--setenv=HOME={home}", f"--setenv=XDG_RUNTIME_DIR={home}/run"]
+    words = ["systemd-socket-activate", "-l", str(address), *env, str(python), "-m", "scanmend", "serve"]
+    waiting = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while not address.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield
+    finally:
+        waiting.terminate()
+        waiting.wait(timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("systemd-socket-activate") is None, reason="systemd-socket-activate is not on this system"
+)
+def test_a_gimp_in_a_sandbox_reaches_the_engine_that_systemd_starts_for_it(
+    window3: RootedGimp, python: Path, home: Path
+) -> None:
+    around: dict[str, Any] = {
+        "env": {"SNAP": "/snap/gimp/1", "SCANMEND_ENGINE": "", "SCANMEND_COMMAND": ""},
+        "show": venv.shown(python),
+        "home": home,
+    }
+    command = (python, "-m", "scanmend", "plugin")
+
+    alone = window3.inside(*command, "install", "gimp", **around)
+    with listening(python, home):
+        served = window3.inside(*command, "check", "gimp", **around)
+
+    assert "may not start it from inside its Snap" in alone.out
+    assert "-> scanmend service install --engine has the system start it" in alone.out
+    assert "the engine answers at /home/gimp/.local/state/scanmend/run/engine.sock" in served.out
+    assert (alone.code, served.code) == (1, 0), served.out
+
+
+@pytest.mark.slow
+def test_a_gimp_2_10_without_python_is_left_out(gimp2: RootedGimp, python: Path, tmp_path: Path) -> None:
+    hidden = f"{tmp_path}:/usr/lib/gimp/2.0/interpreters"  # as the distributions' packages are
+    show = [*venv.shown(python), Path(hidden)]
+
+    done = gimp2.inside(python, "-m", "scanmend", "plugin", "install", "gimp", show=show)
+
+    assert done.code == 1
+    assert done.out.startswith("--  GIMP 2.10: this GIMP 2.10 has no Python")
+
+
+@pytest.mark.slow
+def test_a_gimp_2_10_whose_python_is_broken_is_noticed_by_asking_it(
+    gimp2: RootedGimp, python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "nothing").touch()
+    hidden = f"{tmp_path}/nothing:/usr/lib/gimp/2.0/plug-ins/python-eval.py"
+    show = [*venv.shown(python), Path(hidden)]
+
+    done = gimp2.inside(python, "-m", "scanmend", "plugin", "install", "gimp", show=show)
+
+    assert done.code == 1
+    assert "DO  GIMP 2.10: this GIMP has no Python, which its plug-ins need" in done.out
 
 
 # --- what software centres read ----------------------------------------------------------

@@ -223,8 +223,9 @@ def test_without_a_link_the_highest_revision_of_a_snap_is_the_one_in_use() -> No
     assert [one[1] for one in found(system)] == [f"{HOME}/snap/gimp/393/.config/GIMP/2.10/plug-ins"]
 
 
-def test_snaps_gimp_3_gets_a_sentence_instead_of_a_plug_in() -> None:
-    system = linux("/snap/bin/gimp")
+@pytest.mark.parametrize("folder", ["/snap/bin", "/var/lib/snapd/snap/bin"])
+def test_snaps_gimp_3_gets_a_sentence_instead_of_a_plug_in(folder: str) -> None:
+    system = linux(f"{folder}/gimp", PATH=f"/usr/bin:{folder}")
     (gimp,) = paths.find(system, saying(gimp="3.0.4"))
 
     against = paths.obstacle(system, gimp)

@@ -66,7 +66,7 @@ def install(wanted: str | None, *, dry_run: bool, check: bool, json: bool) -> in
             told.lines += checking.tried(gimp)
         return told
 
-    told = [_with(gimp, act) for gimp in _meant(wanted)]
+    told = [_where_possible(gimp, act) for gimp in _meant(wanted)]
     changed = any(one.state in {"installed", "upgraded"} for one in told)
     after = (
         "Start GIMP anew; the plug-in is in its menu Filters > Restore." if changed and not dry_run else ""
@@ -89,7 +89,7 @@ def check(wanted: str | None, *, json: bool) -> int:
         line = checking.installed(gimp, command)
         return _Told(gimp, "checked", [line, *checking.tried(gimp)])
 
-    return _tell([_with(gimp, act) for gimp in _meant(wanted)], json=json)
+    return _tell([_where_possible(gimp, act) for gimp in _meant(wanted)], json=json)
 
 
 def _meant(wanted: str | None) -> list[Gimp]:
@@ -128,11 +128,16 @@ def _of_folder(folder: Path) -> Gimp:
     return Gimp("folder", versions[-1], folder)
 
 
-def _with(gimp: Gimp, act: Callable[[Gimp], _Told]) -> _Told:
-    """What became of one GIMP, whatever it was: the others have their turn all the same."""
+def _where_possible(gimp: Gimp, act: Callable[[Gimp], _Told]) -> _Told:
+    """As `_with`, but GIMPs in which the plug-in cannot run are left out."""
     against = paths.obstacle(machine.this(), gimp)
     if against:
         return _Told(gimp, _LEFT_OUT, [Line(False, against.sentence, against.hint)])
+    return _with(gimp, act)
+
+
+def _with(gimp: Gimp, act: Callable[[Gimp], _Told]) -> _Told:
+    """What became of one GIMP, whatever it was: the others have their turn all the same."""
     try:
         return act(gimp)
     except ScanmendError as error:
