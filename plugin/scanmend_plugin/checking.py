@@ -26,6 +26,7 @@ INSTALL = "scanmend plugin install gimp"
 _PROCEDURE = "plug-in-scanmend-restore"
 _LIMIT = 180.0  # seconds: the first start of a new GIMP asks all its plug-ins, and an engine is started
 _NO_PYTHON = "no Python"
+_BY_HAND = "start it by hand, then check again"
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,8 @@ def _asked(gimp: Gimp, plug_ins: Path) -> dict[str, Any] | Line:
         # Beside its settings, where every GIMP may read and write, whatever sandbox it is in.
         work = Path(tempfile.mkdtemp(prefix=".scanmend-", dir=plug_ins.parent))
     except OSError as cause:
-        return Line(
-            False, f"{plug_ins.parent} cannot be written to: {cause.strerror}", "change its permissions"
-        )
+        sentence = f"{plug_ins.parent} cannot be written to: {cause.strerror}"
+        return Line(False, sentence, "change its permissions")
     try:
         answer = work / "answer.json"
         asked = {"folder": plug_ins / NAME, "answer": answer, "pattern": f"^{_PROCEDURE}"}
@@ -103,24 +103,17 @@ def _asked(gimp: Gimp, plug_ins: Path) -> dict[str, Any] | Line:
             return {**json.loads(answer.read_bytes()), "printed": printed}
         return _silent(code, printed, no_python=(work / _NO_PYTHON).exists())
     except OSError as cause:
-        return Line(
-            False,
-            f"{' '.join(gimp.program)} cannot be started: {cause.strerror or cause}",
-            "start it by hand",
-        )
+        sentence = f"{' '.join(gimp.program)} cannot be started: {cause.strerror or cause}"
+        return Line(False, sentence, _BY_HAND)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_probe(path: Path, asked: dict[str, str]) -> None:
     text = (resources.files("scanmend_plugin") / "payload" / "probe.py").read_text(encoding="utf-8")
-    start = text.index("from __future__")
-    # JSON's text is Python's, and as ASCII it is so whatever encoding the host believes in.
-    head, rest = (
-        text[:start],
-        text[start:].replace("(ASKED)", f"(json.loads({json.dumps(json.dumps(asked))}))"),
-    )
-    path.write_text(head + rest, encoding="utf-8")
+    # JSON's text is Python's too, and as ASCII it is so whatever encoding the host believes in.
+    literal = json.dumps(json.dumps(asked))
+    path.write_text(text.replace("(ASKED)", f"(json.loads({literal}))"), encoding="utf-8")
 
 
 def _batch(generation: Literal[2, 3], work: Path) -> list[str]:
@@ -150,10 +143,8 @@ def _silent(code: int, printed: str, *, no_python: bool) -> Line:
     if no_python:
         return Line(False, "this GIMP has no Python, which its plug-ins need", "take GIMP 3, which has")
     if code == -1:
-        return Line(
-            False, f"GIMP did not answer within {_LIMIT:.0f} seconds", "start it by hand, then check again"
-        )
-    return Line(False, f"GIMP did not answer: {_last(printed)}", "start it by hand, then check again")
+        return Line(False, f"GIMP did not answer within {_LIMIT:.0f} seconds", _BY_HAND)
+    return Line(False, f"GIMP did not answer: {_last(printed)}", _BY_HAND)
 
 
 def _judged(said: dict[str, Any] | Line) -> list[Line]:
@@ -163,14 +154,8 @@ def _judged(said: dict[str, Any] | Line) -> list[Line]:
     if "raised" in said:
         lines = [Line(False, f"the plug-in cannot be tried in it: {said['raised']}", INSTALL)]
     elif _PROCEDURE not in known:
-        why = _last(said["printed"], about="Error")
-        lines = [
-            Line(
-                False,
-                f"it does not know {_PROCEDURE}: {why}",
-                f"{INSTALL}, and see what GIMP says in a terminal",
-            )
-        ]
+        sentence = f"it does not know {_PROCEDURE}: {_last(said['printed'], about='Error')}"
+        lines = [Line(False, sentence, f"{INSTALL}, and see what GIMP says in a terminal")]
     else:
         lines = [Line(True, f"it knows {_PROCEDURE} and {len(known) - 1} more of the plug-in's procedures")]
     return [*lines, *_engine(said)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
 METAINFO = Path(scanmend_plugin.__file__).parent / "payload" / "org.scanmend.Scanmend.gimp.metainfo.xml"
+ODD_HOME = '/home/gimp/Änn\'s "home"'
 PROCEDURE = "plug-in-scanmend-restore"
 
 # Everything in one go, as entering a GIMP's folder costs more than what is done there. Each step leaves what
@@ -40,11 +41,12 @@ step() {
 }
 export PATH=$(dirname "$python"):$PATH  # as in a terminal with the environment active
 unset SCANMEND_ENGINE SCANMEND_COMMAND  # what the rig sets for runs without an engine
-rm -rf ~/.config
+export HOME="$HOME/Änn's \\"home\\""  # nobody calls it so, and nothing may stumble over it
+mkdir "$HOME"
 step would plugin install gimp --dry-run --json
 find ~ -path "*GIMP*" >"$out/untouched"
 step install plugin install gimp --json
-plug_in=$(echo ~/.config/GIMP/*/plug-ins/scanmend)
+plug_in=$(echo "$HOME"/.config/GIMP/*/plug-ins/scanmend)
 ls ~/.config/GIMP/* >"$out/settings"
 step again plugin install gimp --no-check
 step check plugin check gimp
@@ -293,7 +295,7 @@ def test_a_gimp_that_was_never_started_gets_its_settings_and_the_plug_in(
     found = " ".join(line["found"] for line in told["checks"])
 
     assert (steps.code("install"), told["ok"], told["state"]) == (0, True, "installed")
-    assert told["folder"] == f"/home/gimp/.config/GIMP/{version}/plug-ins/scanmend"
+    assert told["folder"] == f"{ODD_HOME}/.config/GIMP/{version}/plug-ins/scanmend"
     assert f"it knows {PROCEDURE}" in found
     assert "the engine starts when it is needed, and both speak the same protocol" in found
     assert "gradients" in steps.lines("settings")  # made by GIMP itself
