@@ -82,6 +82,11 @@ image.remove_layer(one)
 tried('orphaned', image, [group])
 
 image, one = loaded()
+one.append_filter(Gimp.DrawableFilter.new(one, 'gegl:invert-gamma', 'turned round'))
+tried('filters', image, [one])
+tried('filters in place', image, [one], output='in-place')
+
+image, one = loaded()
 tried('profile', image, [one], profile='nobody')
 answer(found)
 """
@@ -97,6 +102,7 @@ SAYS = {
     "locked": "The pixels of outer are locked; unlock them",
     "floating": "anchor it first",
     "orphaned": "choose another layer",
+    "filters": "merge them into it, or choose In place",
     "profile": 'There is no profile "nobody".',
 }
 
@@ -118,6 +124,14 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_nothing_changes(
     assert SAYS[what] in message
     assert same
     assert not dirty
+
+
+def test_a_layer_with_filters_is_restored_in_place(refusals: dict[str, Any]) -> None:
+    status, _message, same, dirty = refusals["filters in place"]
+
+    assert status == "success"
+    assert not same
+    assert dirty
 
 
 def test_everything_on_the_menu_is_in_the_procedure_database(gimp3: Gimp) -> None:
@@ -192,13 +206,53 @@ def test_a_plug_in_that_lost_its_description_says_how_to_repair_it(
     assert "scanmend plugin install gimp" in message
 
 
+CHANGES = {
+    "resized": "target.layer.resize(100, 100, 0, 0)",
+    "removed": "image.remove_layer(target.layer)",
+    "deeper": "image.convert_precision(Gimp.Precision.U16_NON_LINEAR)",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_layer_that_was_changed_meanwhile_is_left_alone(
+    what: str, gimp3: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = changed(tmp_path, "restoring", f"""
+_really = _keep
+def _keep(image, target, subject, result, values):
+    {CHANGES[what]}
+    image.clean_all()
+    _really(image, target, subject, result, values)
+""")  # fmt: skip
+    scan = made_scans["rgb8"]
+    script = """
+image = load(ARGS[0])
+answer({'said': call(image, layer(image), profile='strong', output=ARGS[1]), 'dirty': image.is_dirty(),
+        'layers': len(image.get_layers())})
+"""
+    for output in ("layers", "in-place"):
+        around = reaching(engine, show=[scan.parent], plug_in=folder)
+        found = gimp3.run(DRIVE[3] + script, scan, output, **around).well
+
+        assert found["said"][0] == "execution-error"
+        assert "removed or changed meanwhile" in found["said"][1]
+        assert not found["dirty"]
+        assert found["layers"] == (0 if what == "removed" else 1)
+
+
+def changed(folder: Path, module: str, code: str) -> Path:
+    """A plug-in in which a module does something else at its end."""
+    made = folder / "scanmend"
+    lay_out(made, 3, command=[NOWHERE], addresses=[NOWHERE])
+    with (made / "scanmend_gimp3" / f"{module}.py").open("a", encoding="utf-8") as file:
+        file.write("\n" + code)
+    return made
+
+
 def test_a_fault_of_the_plug_in_itself_is_told_with_its_kind(
     gimp3: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "scanmend"
-    lay_out(folder, 3, command=[NOWHERE], addresses=[NOWHERE])
-    with (folder / "scanmend_gimp3" / "targets.py").open("a", encoding="utf-8") as file:
-        file.write("\n\ndef find(*_anything):\n    raise ZeroDivisionError('made for a test')\n")
+    folder = changed(tmp_path, "targets", "def find(*_all): raise ZeroDivisionError('made for a test')\n")
     scan = made_scans["rgb8"]
     script = "image = load(ARGS[0]); answer({'said': call(image, layer(image))})"
 

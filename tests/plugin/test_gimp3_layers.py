@@ -183,6 +183,8 @@ Gimp.Selection.none(image)
 above = Gimp.Layer.new(image, 'above', 10, 10, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
 image.insert_layer(above, None, 0)
 image.reorder_item(group, None, 2)  # below its source, where the person wants it
+own = Gimp.Layer.new(image, 'own', 10, 10, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL)
+image.insert_layer(own, group, 0)
 again = group if '{chosen}' == 'group' else [
     one for one in group.get_children() if one.get_name() == '{chosen}'][0]
 said = call(image, again, profile='strong')
@@ -193,13 +195,34 @@ answer({{'said': said, 'names': names(image), 'first': first, 'second': inside(g
 """
     found = run(gimp3, engine, script, made_scans["rgb8"])
 
-    children = [["Removed", []], ["Restored", []]]
+    children = [["own", []], ["Removed", []], ["Restored", []]]
     assert found["said"] == ["success", ""]
     assert found["names"] == [["above", []], ["Background", []], ["Restored: Strong", children]]
     assert found["second"]["Restored"][:5] == found["first"]["Restored"][:5]
     assert far(samples(found["second"]["Restored"]), samples(found["first"]["Restored"])) > 5
     assert found["new mask"][1:] == found["mask"][1:]
     assert found["memory"][0]["arguments"]["noise"] == "profile"
+
+
+def test_a_source_that_was_hidden_is_seen_again_when_its_restoration_is_put_in_place(
+    gimp3: Gimp, engine: Server, made_scans: dict[str, Path]
+) -> None:
+    script = """
+image = load(ARGS[0])
+source = layer(image)
+source.set_opacity(60)
+call(image, source, profile='strong')
+seen = [source.get_visible()]
+call(image, layer(image), profile='strong', noise='manual', noise_value=0.5)
+seen.append(source.get_visible())
+said = call(image, layer(image), profile='strong', output='in-place')
+answer({'said': said, 'seen': [*seen, source.get_visible()], 'names': names(image)})
+"""
+    found = run(gimp3, engine, script, made_scans["rgb8"])
+
+    assert found["said"] == ["success", ""]
+    assert found["seen"] == [False, False, True]
+    assert found["names"] == [["Background", []]]
 
 
 def test_a_restoration_can_be_put_in_place_later(

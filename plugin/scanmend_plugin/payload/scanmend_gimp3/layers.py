@@ -76,8 +76,9 @@ def replace(image: Gimp.Image, target: Target, subject: Subject, result: Result)
         else:
             with _selection_of(image, target, target.former):
                 _must(layer.merge_shadow(True))
-            _must(image.remove_layer(target.former.group))
-            _must(layer.set_visible(True))
+            _leave(image, target.former)
+            if target.former.hides:
+                _must(layer.set_visible(True))
             image.set_selected_layers([layer])
         layer.update(*target.box)
 
@@ -95,12 +96,14 @@ def _memory(
     target: Target, restored: Gimp.Layer, removed: Gimp.Layer, result: Result, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the group remembers, so that it can be made anew."""
+    hid = target.former.hides if target.former is not None else target.layer.get_visible()
     values = {
         "arguments": dict(arguments),
         "source": target.layer.get_tattoo(),
         "layer": restored.get_tattoo(),
         "removed": removed.get_tattoo(),
         "box": list(target.box),
+        "hides": hid and _is_replaced(target),
     }
     return {**values, "report": result.report if len(str(result.report)) < _MOST_REPORT else {}}
 
@@ -117,18 +120,29 @@ def _arrange(
     source, former = target.layer, target.former
     above: Gimp.Layer = former.group if former is not None else source
     parent, position = above.get_parent(), image.get_item_position(above)
+    others = former.others if former is not None else ()
     if former is not None:
-        _must(image.remove_layer(former.group))  # first, or the new names would be numbered
-    _must(image.insert_layer(group, parent, position))
+        _leave(image, former)
+    _must(image.insert_layer(group, parent, position + len(others)))
     restored, removed = layers
     _must(image.insert_layer(restored, group, 0))
     removed.set_visible(False)
     _must(image.insert_layer(removed, group, 0))
+    for other in reversed(others):
+        _must(image.reorder_item(other, group, 0))
     if target.mask is not None:
         _add_mask(restored, target.mask)
     own = source.get_mask()
     if own is not None and source.get_apply_mask():
         _add_mask(group, copied(own, target.box))
+
+
+def _leave(image: Gimp.Image, former: Former) -> None:
+    """Removes an earlier restoration; what the person has put into its group stays in its place."""
+    parent, position = former.group.get_parent(), image.get_item_position(former.group)
+    for other in reversed(former.others):
+        _must(image.reorder_item(other, parent, position))
+    _must(image.remove_layer(former.group))  # before others come, whose names would be numbered
 
 
 def _add_mask(layer: Gimp.Layer, amounts: Gegl.Buffer) -> None:
@@ -153,8 +167,13 @@ def _show(target: Target, group: Gimp.Layer) -> None:
     group.set_blend_space(source.get_blend_space())
     group.set_composite_space(source.get_composite_space())
     group.set_composite_mode(source.get_composite_mode())
-    if target.mask is None and target.box == whole(source) and not _covers(source):
+    if _is_replaced(target):
         source.set_visible(False)
+
+
+def _is_replaced(target: Target) -> bool:
+    """Whether the source has to be hidden: all of it is restored, and it would shine through."""
+    return target.mask is None and target.box == whole(target.layer) and not _covers(target.layer)
 
 
 def _covers(layer: Gimp.Layer) -> bool:

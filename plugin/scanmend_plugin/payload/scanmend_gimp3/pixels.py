@@ -100,6 +100,7 @@ class Subject:
     Attributes:
         drawable: the layer.
         samples: how its samples travel.
+        layer: all of it, in its own pixels.
         target: the part that is restored, in the layer's pixels.
         sent: what is sent, in the layer's pixels: the target with its surroundings.
         picture: the same as the engine takes it.
@@ -109,8 +110,9 @@ class Subject:
     def __init__(self, drawable: Gimp.Drawable, target: Box) -> None:
         self.drawable = drawable
         self.samples = samples_of(drawable)
+        self.layer = whole(drawable)
         self.target = target
-        self.sent = surroundings(target, whole(drawable))
+        self.sent = surroundings(target, self.layer)
         self.region = None if self.sent == target else target.moved(-self.sent.x, -self.sent.y)
         self.picture = Picture(
             height=self.sent.height,

@@ -16,7 +16,7 @@ from scanmend_front.session import Result, Session  # noqa: E402
 from scanmend_front.words import gettext as _  # noqa: E402
 
 from scanmend_gimp3 import arguments, layers, targets  # noqa: E402
-from scanmend_gimp3.pixels import Subject, whole  # noqa: E402
+from scanmend_gimp3.pixels import Subject  # noqa: E402
 from scanmend_gimp3.progress import Progress  # noqa: E402
 from scanmend_gimp3.targets import Target  # noqa: E402
 
@@ -59,6 +59,8 @@ def run(call: Call) -> None:
         in_place = values["output"] == controls.IN_PLACE
         if in_place:
             targets.check_in_place(target)
+        else:
+            targets.check_for_layers(target)
         profile = session.profile(values["profile"])
         result = session.restore(
             job or subject.picture,
@@ -98,7 +100,7 @@ def _asked(call: Call, target: Target, subject: Subject, session: Session, keys:
 def _keep(
     image: Gimp.Image, target: Target, subject: Subject, result: Result, values: Mapping[str, Any]
 ) -> None:
-    targets.check_still_there(target, whole(subject.drawable))
+    targets.check_still_there(subject)
     if values["output"] == controls.IN_PLACE:
         layers.replace(image, target, subject, result)
     else:

@@ -15,7 +15,7 @@ from scanmend_front import memory  # noqa: E402
 from scanmend_front.faults import Trouble  # noqa: E402
 from scanmend_front.words import gettext as _  # noqa: E402
 
-from scanmend_gimp3.pixels import Box, copied, whole  # noqa: E402
+from scanmend_gimp3.pixels import Box, Subject, copied, samples_of, whole  # noqa: E402
 
 _DRAWN_ANEW = ("is_text_layer", "is_vector_layer", "is_link_layer")  # the last two since GIMP 3.2
 
@@ -28,11 +28,15 @@ class Former:
         group: its layers.
         layer: the restored one; None where it was taken away.
         arguments: what it was made with.
+        hides: whether its source was hidden for it.
+        others: what the person has put into the group.
     """
 
     group: Gimp.Layer
     layer: Gimp.Layer | None
     arguments: Mapping[str, Any]
+    hides: bool
+    others: Sequence[Gimp.Item]
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,19 @@ def find(image: Gimp.Image, drawables: Sequence[Gimp.Item]) -> Target:
     return Target(chosen, box, _selected(image, chosen, box))
 
 
+def check_for_layers(target: Target) -> None:
+    """Refuses where new layers would not look as the layer does.
+
+    Raises:
+        Trouble: it has filters, which new layers cannot be given.
+    """
+    if target.layer.get_filters():
+        raise Trouble(
+            _("%s has filters (fx), which new layers would lack; merge them into it, or choose In place.")
+            % target.layer.get_name()
+        )
+
+
 def check_in_place(target: Target) -> None:
     """Refuses where a layer's own pixels must not change.
 
@@ -92,15 +109,15 @@ def check_in_place(target: Target) -> None:
         )
 
 
-def check_still_there(target: Target, size: Box) -> None:
+def check_still_there(subject: Subject) -> None:
     """Refuses where somebody has changed the layer so far meanwhile that the result does not fit.
 
     Raises:
-        Trouble: it is gone, or of another size.
+        Trouble: it is gone, or of another size or kind.
     """
-    layer = target.layer
-    if not layer.is_valid() or whole(layer) != size:
-        raise Trouble(_("The layer was removed or resized meanwhile; nothing was changed. Start again."))
+    layer = subject.drawable
+    if not layer.is_valid() or whole(layer) != subject.layer or samples_of(layer) != subject.samples:
+        raise Trouble(_("The layer was removed or changed meanwhile; nothing was done to it. Start again."))
 
 
 def _one_layer(image: Gimp.Image, drawables: Sequence[Gimp.Item]) -> Gimp.Layer:
@@ -129,9 +146,7 @@ def _former(chosen: Gimp.Layer) -> tuple[Gimp.Layer, Mapping[str, Any]] | None:
         parasite = item.get_parasite(memory.PARASITE)
         remembered = memory.load(bytes(parasite.get_data())) if parasite else None
         if remembered is not None and isinstance(item, Gimp.Layer) and item.is_group():
-            # A layer that somebody has put into the group is the person's own.
-            made = (remembered.get("layer"), remembered.get("removed"))
-            mine = chosen.get_id() == item.get_id() or chosen.get_tattoo() in made
+            mine = chosen.get_id() == item.get_id() or chosen.get_tattoo() in _made(remembered)
             return (item, remembered) if mine else None
         item = item.get_parent()
     return None
@@ -152,9 +167,24 @@ def _again(image: Gimp.Image, group: Gimp.Layer, remembered: Mapping[str, Any]) 
     scratch = None
     if mask is not None:
         scratch = copied(mask, box.moved(*_offset_between(source, mask)))
+    return Target(source, box, scratch, _remembered(group, layer, remembered))
+
+
+def _remembered(group: Gimp.Layer, layer: Gimp.Layer | None, remembered: Mapping[str, Any]) -> Former:
     arguments = remembered.get("arguments")
-    known = arguments if isinstance(arguments, dict) else {}
-    return Target(source, box, scratch, Former(group, layer, known))
+    made = _made(remembered)
+    return Former(
+        group,
+        layer,
+        arguments if isinstance(arguments, dict) else {},
+        bool(remembered.get("hides")),
+        [child for child in group.get_children() if child.get_tattoo() not in made],
+    )
+
+
+def _made(remembered: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The tattoos of the layers in a group that are not the person's own."""
+    return remembered.get("layer"), remembered.get("removed")
 
 
 def _remembered_box(sides: Any, layer: Box) -> Box:
