@@ -12,7 +12,7 @@ import torch
 from scanmend import cards, engine
 from scanmend.cards import Card
 from scanmend.engine import Device, Engine, TorchNetwork
-from scanmend.errors import EngineError, ModelError, OutOfMemory
+from scanmend.errors import Cancelled, EngineError, ModelError, OutOfMemory
 from scanmend.image import FloatArray
 from scanmend.plan import Step
 from torch import Tensor
@@ -300,6 +300,22 @@ def test_another_failure_of_the_network_names_the_model(card: Card) -> None:
 
     with pytest.raises(EngineError, match="grain-fast failed: shape mismatch"):
         runner.band(scene(64, 64))
+
+
+def test_whoever_wants_to_stop_is_asked_many_times_within_a_tile() -> None:
+    runner = Engine("cpu", backend="torch").runner([step(passes=4)], cards.installed(), grey=False)
+    asked = []
+
+    def check() -> None:
+        asked.append(len(asked))
+        if len(asked) == 100:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        runner.band(scene(96, 96), check=check)
+
+    runner.band(scene(64, 64))  # and nobody is asked any more
+    assert len(asked) == 100
 
 
 @pytest.mark.parametrize("wish", ["gpu", "cuda:x", "cuda:99", ""])

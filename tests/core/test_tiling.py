@@ -46,6 +46,24 @@ def test_the_shares_of_all_spans_add_up_to_one(cut: tuple[int, int, int, int]) -
     np.testing.assert_allclose(total, 1.0, atol=1e-6)
 
 
+@given(CUTS, st.data())
+def test_the_window_around_a_stretch_has_its_context_and_ends_as_the_spans_do(
+    cut: tuple[int, int, int, int], data: st.DataObject
+) -> None:
+    length, _tile, halo, multiple = cut
+    whole = tiling.spans(*cut)
+    low = data.draw(st.integers(0, length - 1))
+    high = data.draw(st.integers(low + 1, length))
+
+    start, stop = tiling.around(low, high, whole, halo, multiple)
+
+    assert max(low - halo - multiple, -1) < start <= max(low - halo, 0)
+    assert min(high + halo, length) <= stop <= length
+    beside = [span for span in whole if span.keep_from <= (low + high) / 2 <= span.keep_to]
+    assert start % multiple == 0
+    assert any((stop - span.stop) % multiple == 0 for span in beside) or stop == length
+
+
 def test_a_tile_smaller_than_its_halo_is_refused() -> None:
     with pytest.raises(ValueError, match="too small for a halo of 64"):
         tiling.spans(1000, 128, 64, 8)

@@ -64,7 +64,8 @@ class EngineFault(Exception):
     """
 
     def __init__(self, sentence, hint="", kind="unreachable", error=None, status=0):
-        Exception.__init__(self, sentence)
+        # What str() gives is bytes in Python 2.7.
+        Exception.__init__(self, sentence if sys.version_info[0] > 2 else sentence.encode("utf-8"))
         self.sentence = sentence
         self.hint = hint
         self.kind = kind
