@@ -23,7 +23,14 @@ from scanmend_gimp3.dialog_status import Status  # noqa: E402
 from scanmend_gimp3.pixels import Subject  # noqa: E402
 from scanmend_gimp3.preview_panel import Panel  # noqa: E402
 
-_CSS = b".scanmend-small { font-size: smaller; } .scanmend-plan { padding: 4px; }"
+# The icon that GTK turns around in a spinner is missing where Adwaita no longer has it; GIMP brings this one.
+_CSS = b"""
+.scanmend-small { font-size: smaller; }
+.scanmend-plan { padding: 4px; }
+@keyframes scanmend-spin { to { -gtk-icon-transform: rotate(1turn); } }
+spinner { opacity: 0; -gtk-icon-source: -gtk-icontheme("view-refresh-symbolic"); }
+spinner:checked { opacity: 1; animation: scanmend-spin 1s linear infinite; }
+"""
 
 
 def ask(  # noqa: PLR0917 - the same for every front end

@@ -192,6 +192,8 @@ class Engine:
         """Stops at once what nobody wants any more, and begins the new when all is quiet."""
         self._following.stop()
         self._forget_timer()
+        if not self._panel.wanted:
+            self._shown = None
         wish = self._wish()
         self._panel.wait(waits=self._measured is not None and wish is not None and self._renders(wish))
         self._timer = GLib.timeout_add(milliseconds, self._on_quiet)
