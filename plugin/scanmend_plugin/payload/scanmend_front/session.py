@@ -427,7 +427,7 @@ def _check_may_start(command):
         raise Trouble(
             _("Scanmend's engine is not running, and this GIMP may not start it from inside its %s.")
             % sandbox,
-            _("Run in a terminal: %s") % "scanmend serve",
+            _("Run in a terminal, once: %s") % "scanmend service install --engine",
         )
     if not command or not os.path.exists(command[0]):
         raise Trouble(
