@@ -240,6 +240,26 @@ answer({'said': call(image, layer(image), profile='strong', output=ARGS[1]), 'di
         assert found["layers"] == (0 if what == "removed" else 1)
 
 
+def test_a_layer_that_travels_in_strips_becomes_the_same(
+    gimp3: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    strips = changed(tmp_path, "pixels", "MOST_BYTES = 7001")
+    scan = made_scans["alpha16"]
+    script = """
+image = load(ARGS[0])
+said = call(image, layer(image), profile='strong')
+answer({'said': said, 'made': [sha1(one) for one in layer(image).get_children()]})
+"""
+
+    found = [
+        gimp3.run(DRIVE[3] + script, scan, **reaching(engine, show=[scan.parent], plug_in=folder)).well
+        for folder in ("usual", strips)
+    ]
+
+    assert found[0]["said"] == ["success", ""]
+    assert found[0] == found[1]
+
+
 def changed(folder: Path, module: str, code: str) -> Path:
     """A plug-in in which a module does something else at its end."""
     made = folder / "scanmend"
