@@ -134,8 +134,8 @@ def restore(
             named by the profile, beside the scan, if not given. Has no meaning for pixels.
         profile: what to do: a value, a shipped profile's name, or a file.
         options: how to run: device, backend, overwriting, limits.
-        progress: called after each tile of a file.
-        cancel: asked after each tile of a file; True stops, and leaves nothing behind.
+        progress: called after each pass over a tile of a file.
+        cancel: asked often while a file is restored; True stops, and leaves nothing behind.
 
     Returns:
         For a file a report. For pixels, those restored, of the same shape and type, and a report.

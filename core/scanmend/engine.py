@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import json
@@ -180,14 +181,15 @@ class Runner:
         self,
         window: FloatArray,
         *,
-        done: Callable[[int], None] = lambda _pixels: None,
+        done: Callable[[float], None] = lambda _pixels: None,
         check: Callable[[], None] = lambda: None,
     ) -> FloatArray:
         """Restores a band of rows over the page's whole width, tile by tile.
 
         Args:
             window: (h, W, 1 or 3) float32 in [0, 1], the halo's rows included.
-            done: called with the pixels of each finished tile; may raise to stop.
+            done: called with pixels as they are finished: a tile's, shared out among the passes that it
+                takes; may raise to stop.
             check: called much more often, within tiles; may raise to stop.
 
         Returns:
@@ -195,13 +197,14 @@ class Runner:
         """
         _height, width, _channels = window.shape
         result = np.zeros_like(window)
+        passes = sum(step.passes for step, _card, _network in self._steps)
         before = _CHECK.set(check)
         try:
             for span in self.spans(width):
-                tile = self._tile(window[:, span.start : span.stop])
+                part = window.shape[0] * (span.keep_to - span.keep_from) / passes
+                tile = self._tile(window[:, span.start : span.stop], functools.partial(done, part))
                 share = tiling.weights(span, width, self.overlap)[None, :, None]
                 result[:, span.start : span.stop] += tile * share
-                done(window.shape[0] * (span.keep_to - span.keep_from))
         finally:
             _CHECK.reset(before)
         return result
@@ -211,21 +214,23 @@ class Runner:
         tile = max(self.tile, 2 * self.halo + 8 * self.multiple)
         return tiling.spans(width, tile, self.halo, self.multiple)
 
-    def _tile(self, tile: FloatArray) -> FloatArray:
+    def _tile(self, tile: FloatArray, passed: Callable[[], None]) -> FloatArray:
         planes = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]
         picture = planes.expand(1, 3, *planes.shape[2:]).contiguous()
         with torch.inference_mode():
             restored = picture
             for step, card, network in self._steps:
-                restored = self._apply(restored, step, card, network)
+                restored = self._apply(restored, step, card, network, passed)
             if self.grey:
                 restored = planes + (restored - picture).mean(dim=1, keepdim=True)
         return restored[0].permute(1, 2, 0).numpy()
 
-    def _apply(self, picture: Tensor, step: Step, card: Card, network: Network) -> Tensor:
+    def _apply(
+        self, picture: Tensor, step: Step, card: Card, network: Network, passed: Callable[[], None]
+    ) -> Tensor:
         """One step: the part of the change that is grey and the part that is colour, each at its strength."""
         color = step.strength if step.color is None else step.color
-        noise = picture - _mean_answer(_condition(picture, step), card, network, step.passes)
+        noise = picture - _mean_answer(_condition(picture, step), card, network, step.passes, passed)
         grey = step.strength * (1 - step.keep_grain)
         if self.grey:
             return picture - grey * _luma(noise)
@@ -353,7 +358,9 @@ def _luma(picture: Tensor) -> Tensor:
     return (picture * weights).sum(dim=1, keepdim=True)
 
 
-def _mean_answer(inputs: Tensor, card: Card, network: Network, passes: int) -> Tensor:
+def _mean_answer(
+    inputs: Tensor, card: Card, network: Network, passes: int, passed: Callable[[], None]
+) -> Tensor:
     """The network's answer, averaged over 1, 4 (quarter turns) or 8 (mirrored as well) views of a window.
 
     The condition planes turn with the picture. What depends on the direction of view averages out, what
@@ -365,13 +372,16 @@ def _mean_answer(inputs: Tensor, card: Card, network: Network, passes: int) -> T
     if passes not in (1, 4, 8):
         raise EngineError(f"a step takes 1, 4 or 8 passes, not {passes}")
     if passes == 1:
-        return _in_pieces(inputs, card, network)
+        answer = _in_pieces(inputs, card, network)
+        passed()
+        return answer
     total = torch.zeros(1, 3, *inputs.shape[2:])
     for view in range(passes):
         turns, mirrored = view % 4, view >= 4
         seen = torch.rot90(inputs.flip(3) if mirrored else inputs, turns, (2, 3)).contiguous()
         answer = torch.rot90(_in_pieces(seen, card, network), -turns, (2, 3))
         total += answer.flip(3) if mirrored else answer
+        passed()
     return total / passes
 
 

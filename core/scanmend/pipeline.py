@@ -130,8 +130,8 @@ def restore_file(
         target: where the result goes; its folder has to exist.
         profile: what to do.
         options: how to run.
-        progress: called after each tile.
-        cancel: asked after each tile; True stops, and leaves nothing behind.
+        progress: called after each pass over a tile.
+        cancel: asked often, also within tiles; True stops, and leaves nothing behind.
 
     Raises:
         ScanmendError: one of the classes of `scanmend.errors`; nothing was published then.
@@ -164,8 +164,8 @@ def render_file(
         profile: what to do.
         options: how to run; `overwrite` has no meaning here.
         opened: told the pages and the megapixels of the whole file once its header is read.
-        progress: called after each tile.
-        cancel: asked after each tile.
+        progress: called after each pass over a tile.
+        cancel: asked often, also within tiles.
 
     Raises:
         ScanmendError: as `restore_file`.
@@ -264,7 +264,7 @@ def render_pixels(
         region: the part to render, whole if not given. What is measured, and what the networks see
             around the part, is the picture's.
         options: how to run.
-        progress: called after each tile.
+        progress: called after each pass over a tile.
         cancel: asked often; True stops, and `result` holds nothing of use then.
 
     Raises:
@@ -420,23 +420,23 @@ class _Source:
 
 
 class _Meter:
-    """Counts pixels as tiles are finished; tells who wants to know, and stops when asked to."""
+    """Counts pixels as they are finished; tells who wants to know, and stops when asked to."""
 
     def __init__(
         self, what: object, total: int, pages: int, progress: ProgressCall | None, cancel: CancelCall | None
     ) -> None:
         self.what, self.total, self.pages = what, total, pages
         self.progress, self.cancel = progress, cancel
-        self.done = 0
+        self.done = 0.0
 
     def check(self) -> None:
         if self.cancel and self.cancel():
             raise _stopped(self.what)
 
-    def tile_done(self, page: int, kept: float, pixels: int) -> None:
-        """Counts a tile of so many pixels, of which so large a share stays."""
+    def add(self, page: int, kept: float, pixels: float) -> None:
+        """Counts so many pixels, of which so large a share stays."""
         self.check()
-        self.done += round(pixels * kept)
+        self.done += pixels * kept
         if self.progress:
             done, total = min(self.done, self.total) / 1e6, self.total / 1e6
             self.progress(Progress("restore", page + 1, self.pages, done, total))
@@ -601,10 +601,8 @@ def _restored_bands(page: Page, layout: Layout, runner: Runner, meter: _Meter) -
     for span in _row_spans(page.layout, runner):
         native = rows.window(span.start, span.stop)
         before = to_float(native, page.layout)
-        tile_done = functools.partial(
-            meter.tile_done, page.index, (span.keep_to - span.keep_from) / span.size
-        )
-        after = runner.band(before, done=tile_done, check=meter.check)
+        kept = (span.keep_to - span.keep_from) / span.size
+        after = runner.band(before, done=functools.partial(meter.add, page.index, kept), check=meter.check)
         after *= tiling.weights(span, height, runner.overlap)[:, None, None]
         top = max(span.keep_from - half, 0) if span.keep_from else 0
         if held is not None:

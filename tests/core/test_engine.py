@@ -209,7 +209,7 @@ def test_every_view_is_turned_back_before_the_mean(card: Card, passes: int) -> N
     picture[0, :3, 10, 20] = 1.0
     picture[0, 3, 10, 19:22] = 0.25  # the condition planes have to turn as well
 
-    answer = engine._mean_answer(picture, card, lopsided, passes)[0, 0]
+    answer = engine._mean_answer(picture, card, lopsided, passes, lambda: None)[0, 0]
 
     expected = torch.zeros(24, 40)
     if passes == 1:

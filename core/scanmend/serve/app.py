@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scanmend.errors import (
     EngineError,
     ProfileError,
     PublishError,
-    ScanmendError,
     TargetExists,
     UsageError,
     as_scanmend_error,
 )
 from scanmend.serve import wanted
-from scanmend.serve.client import HEADER, PROTOCOL
+from scanmend.serve.door import Door, Guard, Json, Refusal, refused
 from scanmend.serve.jobs import RESULT, SCAN, Board, Job
 
 MOST_JSON = 2**20
@@ -50,27 +47,6 @@ class House(Protocol):
     def keeping(self, more: int) -> None: ...
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """An answer that is no: a status and a sentence."""
-
-    def __init__(self, status: int, error: ScanmendError) -> None:
-        super().__init__(error.message)
-        self.status, self.error = status, error
-
-
-@dataclass(frozen=True)
-class Door:
-    """Who is let in.
-
-    Attributes:
-        hosts: names under which the server may be addressed.
-        token: what a request has to know; empty where the socket's mode says who may.
-    """
-
-    hosts: frozenset[str]
-    token: str = ""
-
-
 def build(house: House, door: Door) -> ASGIApp:
     """The application, behind its door."""
     desk = _Desk(house)
@@ -87,54 +63,11 @@ def build(house: House, door: Door) -> ASGIApp:
         Route("/v1/jobs/{job}/{plane}", desk.give, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {
-        Refusal: lambda _request, error: _refused(error.status, error.error),
-        HTTPException: lambda _request, error: _refused(error.status_code, UsageError(_route_words(error))),
-        Exception: lambda _request, error: _refused(500, as_scanmend_error(error)),
+        Refusal: lambda _request, error: refused(error.status, error.error),
+        HTTPException: lambda _request, error: refused(error.status_code, UsageError(_route_words(error))),
+        Exception: lambda _request, error: refused(500, as_scanmend_error(error)),
     }
-    return _Guard(Starlette(routes=routes, exception_handlers=handlers), door)
-
-
-class _Guard:
-    """Checks who asks, for what host, in which protocol, before anything is read; answers say theirs."""
-
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                extra = [(HEADER.lower().encode(), PROTOCOL.encode()), (b"cache-control", b"no-store")]
-                message["headers"] = [*message.get("headers", ()), *extra]
-            await send(message)
-
-        refusal = self._refusal(scope)
-        if refusal:
-            await refusal(scope, receive, marked)
-        else:
-            await self._app(scope, receive, marked)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if headers.get("host", "").lower() not in self._door.hosts:
-            return _refused(403, UsageError("this engine is not reached under that host's name"))
-        if "origin" in headers:
-            return _refused(403, UsageError("pages in a browser have no business with the engine"))
-        given = headers.get("authorization", "").encode("latin-1")
-        if self._door.token and not hmac.compare_digest(given, f"Bearer {self._door.token}".encode()):
-            return _refused(401, UsageError("the token is missing or wrong", hint="it is in engine.json"))
-        spoken = headers.get(HEADER.lower())
-        if spoken == PROTOCOL or (spoken is None and scope["path"] == "/v1/health"):
-            return None
-        return _refused(
-            426,
-            UsageError(
-                f"this engine speaks protocol {PROTOCOL}, the request {spoken or 'does not say which'}",
-                hint=f"send the header {HEADER}: {PROTOCOL}, from the same version of Scanmend",
-            ),
-        )
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), door)
 
 
 class _Desk:
@@ -281,13 +214,6 @@ class _Desk:
             self._house.keeping(-1)
 
 
-class Json(JSONResponse):
-    """JSON in ASCII: the name of a file that is no UTF-8 travels as escaped surrogates."""
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
-
-
 class _Samples(FileResponse):
     """A file of samples, in pieces so large that reading them costs little beside sending them."""
 
@@ -403,7 +329,3 @@ def _plane_hint(job: Job, plane: str) -> str:
 
 def _route_words(error: HTTPException) -> str:
     return "there is no such address" if error.status_code == 404 else error.detail.lower()
-
-
-def _refused(status: int, error: ScanmendError) -> Response:
-    return Json(error.to_dict(), status, headers={"connection": "close"})

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from scanmend.errors import UsageError
-from scanmend.serve import app
+from scanmend.serve.door import Door
 
 _LONGEST = 103  # bytes of a Unix socket's path: 104 on macOS, 108 on Linux, less the end
 _BACKLOG = 128
 _FIRST_HANDED = 3  # SD_LISTEN_FDS_START
 _LISTENS = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
-_UNIX_DOOR = app.Door(frozenset({"localhost", "scanmend"}))
+_UNIX_DOOR = Door(frozenset({"localhost", "scanmend"}))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Ears:
     """
 
     sockets: tuple[socket.socket, ...]
-    door: app.Door
+    door: Door
     where: str
     lock: int
 
@@ -161,7 +161,7 @@ def _locked(handle: int) -> bool:
 
 
 @contextmanager
-def _own(place: Place) -> Iterator[tuple[socket.socket, app.Door, str]]:
+def _own(place: Place) -> Iterator[tuple[socket.socket, Door, str]]:
     """The socket at the address, or the port; the lock is held."""
     tcp = place.address.suffix == ".json"
     listener, door, where = _tcp(place) if tcp else (_unix(place.address), _UNIX_DOOR, str(place.address))
@@ -240,7 +240,7 @@ def _is_listened_on(path: Path) -> bool:
 # --- a port ------------------------------------------------------------------------------
 
 
-def _tcp(place: Place) -> tuple[socket.socket, app.Door, str]:
+def _tcp(place: Place) -> tuple[socket.socket, Door, str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
@@ -258,7 +258,7 @@ def _tcp(place: Place) -> tuple[socket.socket, app.Door, str]:
             hint="choose another --tcp",
         ) from error
     hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-    return listener, app.Door(hosts, token), f"127.0.0.1:{port}, token in {place.address}"
+    return listener, Door(hosts, token), f"127.0.0.1:{port}, token in {place.address}"
 
 
 def _write_token(path: Path, values: dict[str, Any]) -> None:
