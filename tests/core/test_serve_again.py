@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 from scanmend import measure, pipeline, profile
 from scanmend.image import decode_srgb, encode_srgb
 from scanmend.pipeline import Options
-from scanmend.serve import planes
+from scanmend.serve import jobs, planes, wanted
 from scanmend.serve.client import EngineFault
+from scanmend.serve.jobs import Board, Job
 from scanmend.serve.wanted import Pixels
 
 from .serving import STRONG, Server, noisy, serving
@@ -122,6 +125,32 @@ def test_a_picture_that_others_use_is_kept_while_many_come_and_go(server: Server
     assert server.end(again(server, first, [0, 0, 64, 64]))["state"] == "done"
 
 
+def test_samples_are_dropped_by_the_bytes_they_take_the_oldest_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_KEPT_BYTES", 4 * 300)  # two pictures with their results
+    values = {"source": {"pixels": {"shape": [10, 10, 3], "dtype": "uint8"}}}
+    board = Board(tmp_path, lambda: None)
+
+    def done(like: Job | None = None) -> Job:
+        job = board.submit(wanted.read(values), values, like)
+        assert job.folder
+        if like is None:
+            (job.folder / jobs.SCAN).write_bytes(bytes(300))
+        job.end("done", report={})
+        board.settle(job)
+        return job
+
+    async def come_and_go() -> list[Job]:
+        first, second = done(), done()
+        again = done(first)  # two results beside one scan, and the second picture: too much
+        return [first, second, again, done()]
+
+    kept = [job.folder is not None for job in asyncio.run(come_and_go())]
+
+    assert kept == [False, False, True, True]
+
+
 @pytest.mark.parametrize("region", [[0, 0, 120, 90], [49, 120, 151, 133], [199, 299, 1, 1], [0, 0, 200, 300]])
 def test_a_part_comes_out_as_it_does_in_the_whole(server: Server, region: list[int]) -> None:
     pixels = noisy(300, 200).astype(np.uint16) * 257
@@ -219,12 +248,12 @@ def test_the_difference_is_what_was_taken_out_around_mid_grey(server: Server) ->
     assert np.abs(shown - 128).max() > 10
 
 
-def strip(plane: str, scan: Array, after: Array, shape: Pixels, tmp_path: Any) -> Array:
+def strip(plane: str, scan: Array, after: Array, shape: Pixels, tmp_path: Path) -> Array:
     planes.write(plane, tmp_path / plane, scan, after, shape)
     return np.frombuffer((tmp_path / plane).read_bytes(), scan.dtype).reshape(scan.shape)
 
 
-def test_a_difference_in_linear_light_is_taken_as_it_is_seen(tmp_path: Any) -> None:
+def test_a_difference_in_linear_light_is_taken_as_it_is_seen(tmp_path: Path) -> None:
     scan = np.linspace(0, 1, 5 * 7 * 3, dtype=np.float32).reshape(5, 7, 3)
     after = np.clip(scan * np.float32(0.9), 0, 1)
 
@@ -235,7 +264,7 @@ def test_a_difference_in_linear_light_is_taken_as_it_is_seen(tmp_path: Any) -> N
 
 
 @pytest.mark.parametrize("alpha", ["straight", "premultiplied"])
-def test_a_difference_has_the_alpha_of_the_scan(alpha: Any, tmp_path: Any) -> None:
+def test_a_difference_has_the_alpha_of_the_scan(alpha: Any, tmp_path: Path) -> None:
     scan = np.full((4, 4, 2), 40000, np.uint16)
     scan[:2, :, 1], scan[2:, :, 1] = 0, 50000
     after = scan.copy()
