@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scanmend import profile
 
 from tests.core.serving import Server, noisy, serving
 
@@ -266,14 +267,34 @@ def steps(dialog):
     dialog._status._again.clicked()
     yield rendered(dialog)
     answer["again"] = [dialog._status._again.get_visible(), status(dialog), hints(dialog)["noise"]]
+    dialog._config.set_property("profile", "gone")
+    yield lambda: status(dialog)
+    answer["gone"] = [status(dialog), dialog._profiles.combo.get_active_id()]
+    dialog._config.set_property("noise", "profile")
+    dialog._config.set_property("profile", "strong")
+    yield rendered(dialog)
+    yield lambda: not status(dialog)
+    answer["numbers"] = [
+        [row._combo.get_active_text(), row._config.get_property("keep-grain-value")]
+        for row in [dialog._controls._rows["keep-grain"]]
+    ][0]
+    panel = dialog._panel
+    panel._switch.set_active(False)
+    yield lambda: not panel._comparison._drawing
+    answer["off"] = [panel._comparison._after is None, panel._word.get_text()]
+    panel._switch.set_active(True)
+    yield rendered(dialog)
+    answer["on"] = panel._comparison._after is not None
 
 drive(built(installation=installation), steps)
 """
 
 
-def test_without_an_engine_the_dialog_says_so_and_tries_again(
+def test_what_goes_wrong_is_said_and_can_be_mended_in_the_dialog(
     window3: RootedGimp, scan: Path, engine: Server, tmp_path: Path
 ) -> None:
+    strong = profile.load("strong").noise.keep_grain
+
     seen = _driven(window3, _WITHOUT, scan, tmp_path / "out", **reaching(engine))
 
     assert "scanmend plugin install gimp" in seen["sentence"]
@@ -281,6 +302,57 @@ def test_without_an_engine_the_dialog_says_so_and_tries_again(
     assert seen["usable"]
     assert seen["again"][:2] == [False, ""]
     assert seen["again"][2].startswith("measured: ")
+    assert seen["gone"] == ['There is no profile "gone".\nChoose another one.', "gone"]
+    assert seen["numbers"] == [f"As the profile says ({100 * strong:.0f} %)", strong]
+    assert seen["off"] == [True, ""]
+    assert seen["on"]
+
+
+_ODD = """
+def made(width, height, kind, precision, base):
+    other = Gimp.Image.new_with_precision(width, height, base, precision)
+    one = Gimp.Layer.new(other, "odd", width, height, kind, 100, Gimp.LayerMode.NORMAL)
+    other.insert_layer(one, None, 0)
+    buffer = one.get_buffer()
+    noise = bytes(100 + value % 50 for value in os.urandom(4 * width * height))
+    buffer.set(Gegl.Rectangle.new(0, 0, width, height), "R'G'B'A u8", noise)
+    buffer.flush()
+    return one
+
+ODD = {
+    "a column": (1, 3000, Gimp.ImageType.GRAYA_IMAGE, Gimp.Precision.U16_NON_LINEAR, Gimp.ImageBaseType.GRAY),
+    "a dot": (3, 2, Gimp.ImageType.GRAY_IMAGE, Gimp.Precision.U8_NON_LINEAR, Gimp.ImageBaseType.GRAY),
+    "linear": (300, 200, Gimp.ImageType.RGBA_IMAGE, Gimp.Precision.FLOAT_LINEAR, Gimp.ImageBaseType.RGB),
+    "a part": (2000, 900, Gimp.ImageType.RGB_IMAGE, Gimp.Precision.U16_LINEAR, Gimp.ImageBaseType.RGB),
+}
+for name, values in ODD.items():
+    layer = made(*values)
+    def steps(dialog):
+        yield lambda: dialog._panel._comparison._image.get_pixbuf()
+        yield rendered(dialog)
+        yield lambda: dialog._panel._comparison._after is not None
+        shown = dialog._panel._comparison._image.get_pixbuf()
+        small = dialog._panel._overview._image.get_pixbuf()
+        first = shown.get_pixels()[0]
+        seen = [*dialog._panel.seen]
+        found = [shown.get_width(), shown.get_height(), small.get_width(), small.get_height()]
+        answer[name] = [seen, found, 40 <= first <= 190, status(dialog)]
+    drive(built(pixels.Box(1500, 50, 60, 40) if name == "a part" else None), steps)
+"""
+
+
+def test_layers_of_every_size_and_kind_are_shown(
+    window3: RootedGimp, scan: Path, engine: Server, tmp_path: Path
+) -> None:
+    seen = _driven(window3, _ODD, scan, tmp_path / "out", **reaching(engine))
+
+    column, dot, linear, part = (seen[name] for name in ("a column", "a dot", "linear", "a part"))
+    assert (column[0][2], column[1][0], column[1][2:]) == (1, 1, [1, 120])
+    assert dot[:2] == [[0, 0, 3, 2], [3, 2, 120, 80]]
+    assert linear == [[0, 0, 300, 200], [300, 200, 120, 80], True, ""]
+    left, _, width, _ = part[0]
+    assert left + width / 2 == pytest.approx(768 / 2, abs=1)  # of what is sent, the selection in its middle
+    assert part[2:] == [True, ""]
 
 
 _PLACES = """

@@ -11,7 +11,7 @@ from scanmend_front.words import gettext as _
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterable, Mapping, Sequence, Tuple  # noqa: F401 - type comments
+    from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple  # noqa: F401 - type comments
 
 PROFILE, AUTO, MANUAL = "profile", "auto", "manual"
 LAYERS, IN_PLACE = "layers", "in-place"
@@ -211,6 +211,13 @@ def shown(profile_settings, control):
     if control.kind == STRENGTH and value in (0, False, "off"):
         return _("off")
     return percent(value) if control.kind == SHARE else number(value, control.digits)
+
+
+def number_in(profile_settings, control):
+    # type: (Mapping[str, Any], Control) -> Optional[float]
+    """The number that a profile gives for a control; None where it gives a word, or nothing."""
+    value = _found(profile_settings, control.key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _found(values, key):

@@ -160,6 +160,7 @@ class _Dialog:
         return News(
             wait=self._status.wait,
             fail=self._status.fail,
+            warn=self._status.warn,
             device=self._on_device,
             profiles=self._on_profiles,
             settings=self._controls.follow,

@@ -79,6 +79,9 @@ class Row:
         first = _(self._control.choices[0][1])
         model = self._combo.get_model()
         model[0][0] = _("%s (%s)") % (first, said) if said else first
+        number = controls.number_in(settings, self._control)
+        if self._scale is not None and number is not None and not self._by_hand:
+            self._config.set_property(self._control.value_name, number)  # by hand begins from there
 
     def hint(self, text: str) -> None:
         """Shows what was measured; an empty text leaves the line to those that have one."""
@@ -89,6 +92,10 @@ class Row:
     def wait(self) -> None:
         """Says that it is being measured, where it is one that can be."""
         self.hint(_("measuring") if self._control.name in _MEASURED else "")
+
+    @property
+    def _by_hand(self) -> bool:
+        return bool(self._config.get_property(self._control.name) == controls.MANUAL)
 
     def _number(self) -> GimpUi.SpinScale:
         step = self._control.step
@@ -102,7 +109,7 @@ class Row:
 
     def _on_change(self, *_what: object) -> None:
         if self._scale is not None:
-            self._scale.set_sensitive(self._config.get_property(self._control.name) == controls.MANUAL)
+            self._scale.set_sensitive(self._by_hand)
 
 
 class Controls:

@@ -30,6 +30,7 @@ class News:
 
     wait: Callable[[str], None]
     fail: Callable[[Trouble], None]
+    warn: Callable[[Trouble], None]
     ready: Callable[[], None]
     device: Callable[[str], None]
     profiles: Callable[[list[Profile]], None]
@@ -71,6 +72,7 @@ class Engine:
         self._news, self._values = news, values
         self._first, self._following, self._saving = Lane(), Lane(), Lane()
         self._profiles: dict[str, Profile] = {}
+        self._told: Profile | None = None
         self._measured: Measured | None = None
         self._planned: dict[str, Any] | None = None  # the settings of the plan that is shown
         self._shown: _Wish | None = None  # what the preview shows
@@ -92,9 +94,7 @@ class Engine:
 
     def settings_changed(self) -> None:
         """Lets plan and preview follow the dialog's settings."""
-        profile = self._profiles.get(self._values()["profile"])
-        if profile is not None:
-            self._news.settings(profile.settings)
+        self._tell_profile()
         self._follow_after(_AFTER_SETTINGS)
 
     def place_changed(self) -> None:
@@ -165,9 +165,15 @@ class Engine:
     def _on_profiles(self, profiles: list[Profile]) -> None:
         self._profiles = {profile.name: profile for profile in profiles}
         self._news.profiles(profiles)
-        chosen = self._profiles.get(self._values()["profile"])
-        if chosen is not None:
-            self._news.settings(chosen.settings)
+        self._told = None
+        self._tell_profile()
+
+    def _tell_profile(self) -> None:
+        """Shows what the chosen profile says, once: what is set afterwards stays."""
+        profile = self._profiles.get(self._values()["profile"])
+        if profile is not None and profile is not self._told:
+            self._told = profile
+            self._news.settings(profile.settings)
 
     def _on_measured(self, measured: Measured) -> None:
         self._measured = measured
@@ -224,7 +230,8 @@ class Engine:
         settings = self.settings()
         if settings is None:
             if self._profiles:
-                self._on_trouble(self._unknown())
+                self._failed = True
+                self._news.warn(self._unknown())
             return None
         return _Wish(settings, self._panel.seen if self._panel.wanted else None, self._values()["profile"])
 

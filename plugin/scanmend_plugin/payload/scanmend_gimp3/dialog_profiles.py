@@ -38,29 +38,33 @@ class Profiles:
         self.combo.set_row_separator_func(lambda model, at: not model[at][_NAME])
         self.label = labelled(_("Profile"), self.combo)
         self.purpose = small(lines=2)
-        self._fill(list(shipped), [])
+        self._shipped = list(shipped)
+        self._own: list[tuple[str, str]] = []
+        self._fill()
         self.combo.connect("changed", self._on_chosen)
         config.connect("notify::profile", self._on_set)
 
     def offer(self, listed: Iterable[Profile]) -> None:
         """Offers the profiles that the engine knows."""
         profiles = list(listed)
-        self._fill(
-            *([(one.name, one.purpose) for one in profiles if one.own is own] for own in (False, True))
+        self._shipped, self._own = (
+            [(one.name, one.purpose) for one in profiles if one.own is own] for own in (False, True)
         )
+        self._fill()
 
-    def _fill(self, shipped: list[tuple[str, str]], own: list[tuple[str, str]]) -> None:
+    def _fill(self) -> None:
         chosen = self._config.get_property("profile")
-        self._purposes = dict(shipped + own)
+        self._purposes = dict(self._shipped + self._own)
+        own = [name for name, _purpose in self._own]
+        if chosen not in self._purposes:  # a person's own, before the engine has answered; or it is gone
+            own.append(chosen)
         self._filling = True
         self._store.clear()
-        for name, _purpose in shipped:
+        for name, _purpose in self._shipped:
             self._store.append([name, title(name)])
-        if chosen not in self._purposes:  # it may be one that only the engine knows
-            own = [*own, (chosen, "")]
         if own:
             self._store.append(["", ""])
-        for name, _purpose in own:
+        for name in own:
             self._store.append([name, name])
         self.combo.set_active_id(chosen)
         self._filling = False
@@ -74,8 +78,8 @@ class Profiles:
     def _on_set(self, *_what: object) -> None:
         name = self._config.get_property("profile")
         self._describe(name)
-        if self.combo.get_active_id() != name:
-            self.combo.set_active_id(name)
+        if self.combo.get_active_id() != name and not self.combo.set_active_id(name):
+            self._fill()
 
     def _describe(self, name: str) -> None:
         purpose = self._purposes.get(name, "")

@@ -37,8 +37,8 @@ class Panel:
         self._zooms = {zoom: Gtk.RadioButton(label=percent(zoom), draw_indicator=False) for zoom in ZOOMS}
         self._switch = Gtk.CheckButton(label=_("Pre_view"), use_underline=True, active=True)
         self._switch.connect("toggled", self._on_switch)
-        whole = _small(subject)
-        self._overview = Overview(whole, whole.get_width() / width, self._comparison.move_to)
+        scale = SIDE / max(width, height)
+        self._overview = Overview(_small(subject, scale), scale, self._comparison.move_to)
         self.widget = self._made()
         self._overview.mark(self.seen, self._selected)
 
@@ -119,10 +119,9 @@ class Panel:
         return preview_pixels.pixbuf(shown, 4, box.width, box.height)
 
 
-def _small(subject: Subject) -> GdkPixbuf.Pixbuf:
-    """The whole picture that is sent, its longer side SIDE pixels of the screen."""
+def _small(subject: Subject, scale: float) -> GdkPixbuf.Pixbuf:
+    """The whole picture that is sent, made smaller, or larger."""
     sent = subject.sent
-    scale = SIDE / max(sent.width, sent.height)
     size = (max(1, round(sent.width * scale)), max(1, round(sent.height * scale)))
     samples, width, height, channels = subject.drawable.get_sub_thumbnail_data(*sent, *size)
     return preview_pixels.pixbuf(*_with_colour(samples.get_data() or b"", channels), width, height)
