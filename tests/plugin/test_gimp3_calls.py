@@ -84,6 +84,9 @@ tried('orphaned', image, [group])
 image, one = loaded()
 one.append_filter(Gimp.DrawableFilter.new(one, 'gegl:invert-gamma', 'turned round'))
 tried('filters', image, [one])
+one.get_filters()[0].set_visible(False)
+tried('unseen filters', image, [one])
+one.get_filters()[0].set_visible(True)
 tried('filters in place', image, [one], output='in-place')
 
 image, one = loaded()
@@ -126,8 +129,9 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_nothing_changes(
     assert not dirty
 
 
-def test_a_layer_with_filters_is_restored_in_place(refusals: dict[str, Any]) -> None:
-    status, _message, same, dirty = refusals["filters in place"]
+@pytest.mark.parametrize("what", ["filters in place", "unseen filters"])
+def test_filters_that_are_unseen_or_stay_are_in_nobodys_way(what: str, refusals: dict[str, Any]) -> None:
+    status, _message, same, dirty = refusals[what]
 
     assert status == "success"
     assert not same

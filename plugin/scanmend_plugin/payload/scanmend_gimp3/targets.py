@@ -81,7 +81,7 @@ def check_for_layers(target: Target) -> None:
     Raises:
         Trouble: it has filters, which new layers cannot be given.
     """
-    if target.layer.get_filters():
+    if any(one.get_visible() for one in target.layer.get_filters()):
         raise Trouble(
             _("%s has filters (fx), which new layers would lack; merge them into it, or choose In place.")
             % target.layer.get_name()
