@@ -74,7 +74,7 @@ class _Dialog(object):
         self._answer = None  # type: Optional[bool]
         self._dialog = gimpui.Dialog(native(_("Restore")), native("scanmend"))
         self._dialog.add_button(gtk.STOCK_CANCEL, gtk.RESPONSE_CANCEL)
-        self._dialog.add_button(native(_("R_estore")), gtk.RESPONSE_OK)
+        self._restore = self._dialog.add_button(native(_("R_estore")), gtk.RESPONSE_OK)
         self._dialog.set_alternative_button_order((gtk.RESPONSE_OK, gtk.RESPONSE_CANCEL))
         self._dialog.set_default_response(gtk.RESPONSE_OK)
         self._dialog.connect(native("response"), self._on_response)
@@ -111,6 +111,7 @@ class _Dialog(object):
         """Shows it until the person has decided; whether to restore."""
         self._dialog.show_all()
         self._dialog.set_transient()
+        self._restore.grab_focus()  # on a list, which comes first, Return would open it
         self._preview.draw()
         self._want()
         # A loop of its own instead of gtk.main: threads run on while it rests, in every PyGTK.
