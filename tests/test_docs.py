@@ -22,7 +22,9 @@ from scanmend.serve.client import Engine, EngineFault
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
-COMMANDS = [line for line in LINES if line.startswith("scanmend ") and not line.startswith("scanmend watch")]
+# The hot folder has a test of its own below; installing into a GIMP is tried in tests/plugin, in real ones.
+APART = ("scanmend watch", "scanmend plugin")
+COMMANDS = [line for line in LINES if line.startswith("scanmend ") and not line.startswith(APART)]
 WATCHING = [line for line in LINES if line.startswith("scanmend watch")]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
