@@ -21,6 +21,7 @@ from scanmend.serve.client import Engine, EngineFault
 
 from .serving import COMMAND, WAIT, Server, launch, serving, until
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets")
 ACTIVATE = shutil.which("systemd-socket-activate")
 needs_systemd = pytest.mark.skipif(ACTIVATE is None, reason="systemd-socket-activate is not installed")
 
@@ -219,6 +220,3 @@ def test_workers_inherit_nothing_that_was_handed_over(folder: Path, monkeypatch:
     with ear:
         assert not ear.get_inheritable()
         assert not [name for name in os.environ if name.startswith("LISTEN_")]
-
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets")

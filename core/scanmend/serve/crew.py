@@ -25,6 +25,7 @@ _START_SECONDS = 180.0  # to load torch from a slow disk
 _LAST_BREATH = 2.0  # seconds between closing its line and its end
 _GRACE = 10.0  # seconds to reach the end of a tile
 _STOPPING = 0.8  # seconds from a job's cancellation to the end of a worker that does not listen
+_MEASURING = 2.5  # the same before it restores: measuring takes half a second, a new worker several
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Worker:
         if job is self.job:
             self._send({"cancel": job.id})
             if job.begun:
-                asyncio.get_running_loop().call_later(_STOPPING, self._insist, job)
+                patience = _STOPPING if job.stage == "restore" else _MEASURING
+                asyncio.get_running_loop().call_later(patience, self._insist, job)
 
     def _insist(self, job: Job) -> None:
         if job is self.job and not job.ended:

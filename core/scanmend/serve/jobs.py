@@ -63,6 +63,11 @@ class Job:
         return self.state in ENDS
 
     @property
+    def stage(self) -> str:
+        """What its worker does: start, measure, restore, probe."""
+        return str(self._progress["stage"])
+
+    @property
     def holds_samples(self) -> bool:
         """Whether all samples of its scan lie in its folder."""
         return self.folder is not None and self.state != "waiting"
