@@ -50,8 +50,8 @@ sys.stdout.flush()
 sys.stderr.flush()
 open({status!r}, 'w').write(str(_status))
 """
-# Each look at the layers starts with a line of its own; `now` notes the time; `await` waits for a file that the
-# test makes in the folder of the pictures; keys for the search wait until it has the keyboard.
+# Each look at the layers starts with a line of its own; `now` notes the time; `await` waits for a file
+# that the test makes in the folder of the pictures; keys for the search wait until it has the keyboard.
 _STEPS = """
 eval "$(declare -f layers | sed '1s/layers/look/')"
 layers() { echo "= layers"; look; }
@@ -246,6 +246,16 @@ def reaching(
     """Arguments for `run` and `window` with which the plug-in finds a running engine."""
     here = {"SCANMEND_ENGINE": str(server.address), **(env or {})}
     return {"env": here, "show": [server.address.parent.parent, *show], **around}
+
+
+def stages(server: Server) -> list[str]:
+    """What the engine's jobs are at that run now.
+
+    Asked job by job, not by their events: a job that is attached ends when its last listener leaves.
+    """
+    engine = server.engine
+    running = engine.health()["running"]
+    return [engine._ask("GET", f"/v1/jobs/{job}").get("stage", "") for job in running]
 
 
 def rooted(version: Version, plug_in: Path) -> RootedGimp | str:

@@ -17,7 +17,7 @@ from tests.core.serving import Server, noisy, serving, until
 
 from .driving import DRIVE
 from .foreign import LATER, later_engine
-from .gimp import NOWHERE, Gimp, Ran, reaching
+from .gimp import NOWHERE, Gimp, Ran, reaching, stages
 
 pytestmark = pytest.mark.slow
 
@@ -98,9 +98,3 @@ def killed_at_work(server: Server, whom: str) -> Iterator[None]:
     killer.start()
     yield
     killer.join()
-
-
-def stages(server: Server) -> list[str]:
-    """What the engine's running jobs are at."""
-    engine = server.engine
-    return [next(engine.events(job)).get("stage", "") for job in engine.health()["running"]]
