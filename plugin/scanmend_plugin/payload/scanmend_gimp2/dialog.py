@@ -96,6 +96,9 @@ class _Dialog(object):
         self._wait = gtk.Label()
         self._plan = dimmed(width=460)
         self._status = dimmed(width=560)
+        self._again = gtk.Button(native(_("Try _Again")))
+        self._again.set_no_show_all(True)
+        self._again.connect(native("clicked"), lambda _button: self._want(soon=True))
         self._device = dimmed()
         self._offer(session.profiles(), values["profile"])
         self._device_line()
@@ -109,18 +112,27 @@ class _Dialog(object):
     def run(self):
         # type: () -> bool
         """Shows it until the person has decided; whether to restore."""
+        self.show()
+        while self._answer is None:
+            self.turn()
+        return self._answer
+
+    def show(self):
+        # type: () -> None
+        """Brings it to the screen, and begins to measure."""
         self._dialog.show_all()
         self._dialog.set_transient()
         self._restore.grab_focus()  # on a list, which comes first, Return would open it
         self._preview.draw()
         self._want()
-        # A loop of its own instead of gtk.main: threads run on while it rests, in every PyGTK.
-        while self._answer is None:
-            while gtk.events_pending():
-                gtk.main_iteration(False)
-            self.follower.turn()
-            time.sleep(_TURN)
-        return self._answer
+
+    def turn(self):
+        # type: () -> None
+        """One turn of a loop that stands for gtk.main: threads run on while it rests, in every PyGTK."""
+        while gtk.events_pending():
+            gtk.main_iteration(False)
+        self.follower.turn()
+        time.sleep(_TURN)
 
     def end(self):
         # type: () -> None
@@ -144,6 +156,7 @@ class _Dialog(object):
         columns.pack_start(self._picture(), True, True)
         foot = gtk.HBox(False, 12)
         foot.pack_start(self._status, True, True)
+        foot.pack_start(self._again, False, False)
         foot.pack_end(self._device, False, False)
         body = gtk.VBox(False, 12)
         body.set_border_width(12)
@@ -232,6 +245,7 @@ class _Dialog(object):
         # type: (str) -> None
         self._wait.set_text(native(text))
         say(self._status, "")
+        self._again.hide()
 
     def _on_plan(self, sentences):
         # type: (List[str]) -> None
@@ -241,6 +255,7 @@ class _Dialog(object):
         # type: (Trouble) -> None
         self._wait.set_text(native(""))
         say(self._status, trouble.text)
+        self._again.show()
 
     def _on_response(self, _dialog, response):
         # type: (gtk.Dialog, int) -> None

@@ -68,6 +68,7 @@ class Follower(object):
         self._wish = None  # type: Optional[_Wish]
         self._due = None  # type: Optional[float]
         self._planned = None  # type: Optional[Dict[str, Any]]
+        self._failed = False
         self.job = None  # type: Optional[str]
 
     def want(self, settings, name, box, soon):
@@ -98,6 +99,9 @@ class Follower(object):
 
     def _fulfil(self, task, wish):
         # type: (Task, _Wish) -> Optional[Tuple[Box, bytes]]
+        if self._failed:  # the engine may have gone, and with it the samples
+            self._session.close()
+            self._session.open()
         if self.job is None or wish.settings != self._planned:
             source = self.job or self._picture(task)
             measured = self._session.measure(source, wish.settings, stop=task.stopped)
@@ -133,7 +137,7 @@ class Follower(object):
 
     def _on_measured(self, measured, wish):
         # type: (Measured, _Wish) -> None
-        self.job = measured.job
+        self.job, self._failed = measured.job, False
         self._planned = wish.settings
         self._news.hints(measured.hints)
         self._news.plan(measured.plan)
@@ -148,4 +152,5 @@ class Follower(object):
 
     def _on_trouble(self, trouble):
         # type: (Trouble) -> None
+        self.job, self._planned, self._failed = None, None, True
         self._news.trouble(trouble)

@@ -140,6 +140,9 @@ class Row(object):
         first = self._choices[0][1]
         words = _("%s (%s)") % (first, shown) if shown else first
         self._combo.fill([(controls.PROFILE, words)] + self._choices[1:], self._combo.value)
+        number = controls.number_in(settings, self.control)
+        if self._number is not None and number is not None and self._combo.value == controls.PROFILE:
+            self._number.set_value(number)  # where the person starts from by hand
 
     def hint(self, text):
         # type: (str) -> None
