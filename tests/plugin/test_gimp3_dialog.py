@@ -169,10 +169,12 @@ def steps(dialog):
     yield question
     entry = next(one for one in question().get_content_area().get_children()[0] if isinstance(one, Gtk.Entry))
     entry.set_text("grandma's album")
+    answer["remark"] = dialog._profiles.purpose.get_text()
     question().response(Gtk.ResponseType.OK)
     yield lambda: question() is None and "grandma" in status(dialog)
     answer["saved"] = status(dialog)
     answer["chosen now"] = [config.get_property(name) for name in ("profile", "noise")]
+    answer["purpose"] = dialog._profiles.purpose.get_text()
     answer["own says"] = dialog._controls._rows["noise"]._combo.get_active_text()
     answer["sees"] = rendered(dialog)()  # the same settings by another name: nothing is rendered again
 
@@ -237,6 +239,7 @@ def test_settings_become_a_profile_that_is_chosen_and_can_be_replaced(
     assert through["chosen now"] == ["grandma's album", "profile"]
     assert through["own says"] == "As the profile says (0.40)"
     assert through["sees"]
+    assert through["remark"] != through["purpose"] == "Saved in GIMP; begun from Gentle."
     assert through["proposed"] == "grandma's album"
     assert through["asked"] == 'There is a profile "grandma\'s album" already.'
     assert "strength: 0.7" in path.read_text(encoding="utf-8")
@@ -278,6 +281,13 @@ def steps(dialog):
         [row._combo.get_active_text(), row._config.get_property("keep-grain-value")]
         for row in [dialog._controls._rows["keep-grain"]]
     ][0]
+    session = dialog.engine._session
+    session._engine().cancel(dialog.engine.job)  # the engine has forgotten the picture
+    dialog._config.set_property("noise", "auto")
+    yield lambda: dialog._status._again.get_visible()
+    answer["forgotten"] = status(dialog)
+    dialog._status._again.clicked()
+    yield rendered(dialog)
     panel = dialog._panel
     panel._switch.set_active(False)
     yield lambda: not panel._comparison._drawing
@@ -304,6 +314,7 @@ def test_what_goes_wrong_is_said_and_can_be_mended_in_the_dialog(
     assert seen["again"][2].startswith("measured: ")
     assert seen["gone"] == ['There is no profile "gone".\nChoose another one.', "gone"]
     assert seen["numbers"] == [f"As the profile says ({100 * strong:.0f} %)", strong]
+    assert seen["forgotten"]
     assert seen["off"] == [True, ""]
     assert seen["on"]
 

@@ -244,8 +244,8 @@ class Session(object):
         names = ", ".join(profile.name for profile in listed)
         raise Trouble(_('There is no profile "%s".') % name, _("There are %s; choose one of them.") % names)
 
-    def save_profile(self, name, settings, replace=False):
-        # type: (str, Dict[str, Any], bool) -> str
+    def save_profile(self, name, settings, replace=False, purpose=""):
+        # type: (str, Dict[str, Any], bool, str) -> str
         """Writes settings as a profile of the person's own; returns the file's path.
 
         Raises:
@@ -253,7 +253,7 @@ class Session(object):
             Trouble: the name or a setting is not valid, or the file cannot be written.
         """
         try:
-            return self._engine().save_profile(name, settings, replace=replace)
+            return self._engine().save_profile(name, settings, replace, purpose)
         except client.EngineFault as fault:
             if fault.status == 409:
                 raise Exists(fault.sentence, fault.hint)

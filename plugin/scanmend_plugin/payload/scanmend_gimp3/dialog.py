@@ -181,6 +181,7 @@ class _Dialog:
         self._plan.get_buffer().set_text("\n".join(sentences))
 
     def _on_settings(self) -> None:
+        self._status.forget()
         self.engine.settings_changed()
 
     def _on_moved(self) -> None:
@@ -190,10 +191,7 @@ class _Dialog:
         self.engine.start()
 
     def _on_save(self) -> None:
-        shipped = {name for name, _purpose in setup.installed().profiles}
-        chosen = self._values()["profile"]
-        saving = Saving(self._dialog, self.engine, self._on_saved, self._status.warn)
-        saving.ask("" if chosen in shipped else chosen)
+        Saving(self._dialog, self.engine, self._on_saved, self._status.warn).ask()
 
     def _on_saved(self, name: str, sentence: str) -> None:
         """The settings are now what the new profile says."""

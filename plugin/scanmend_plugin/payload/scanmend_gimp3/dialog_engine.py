@@ -101,14 +101,24 @@ class Engine:
         """Lets the preview follow to another part of the picture."""
         self._follow_after(_AFTER_MOVE)
 
+    @property
+    def profile(self) -> Profile | None:
+        """The profile that is chosen; None while it is not known."""
+        return self._profiles.get(self._values()["profile"])
+
     def settings(self) -> dict[str, Any] | None:
         """The profile with the dialog's settings laid over it; None while it is not known."""
-        values = self._values()
-        profile = self._profiles.get(values["profile"])
-        return None if profile is None else controls.settings(profile.settings, values)
+        profile = self.profile
+        return None if profile is None else controls.settings(profile.settings, self._values())
 
     def save(
-        self, name: str, *, replace: bool, done: Callable[[str], None], failed: Callable[[Trouble], None]
+        self,
+        name: str,
+        purpose: str,
+        *,
+        replace: bool,
+        done: Callable[[str], None],
+        failed: Callable[[Trouble], None],
     ) -> None:
         """Keeps the dialog's settings as a profile; `done` gets the file's path, with the profile offered."""
         settings = self.settings()
@@ -117,7 +127,7 @@ class Engine:
             return
 
         def work(task: Task[str]) -> str:
-            path = self._session.save_profile(name, settings, replace=replace)
+            path = self._session.save_profile(name, settings, replace, purpose)
             task.tell(self._on_profiles, self._session.profiles())
             return path
 
@@ -170,7 +180,7 @@ class Engine:
 
     def _tell_profile(self) -> None:
         """Shows what the chosen profile says, once: what is set afterwards stays."""
-        profile = self._profiles.get(self._values()["profile"])
+        profile = self.profile
         if profile is not None and profile is not self._told:
             self._told = profile
             self._news.settings(profile.settings)

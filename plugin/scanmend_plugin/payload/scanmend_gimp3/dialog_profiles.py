@@ -38,6 +38,7 @@ class Profiles:
         self.combo.set_row_separator_func(lambda model, at: not model[at][_NAME])
         self.label = labelled(_("Profile"), self.combo)
         self.purpose = small(lines=2)
+        self.purpose.set_size_request(-1, self.purpose.create_pango_layout("\n").get_pixel_size()[1])
         self._shipped = list(shipped)
         self._own: list[tuple[str, str]] = []
         self._fill()

@@ -20,6 +20,7 @@ class Status:
     """
 
     def __init__(self, again: Callable[[], None]) -> None:
+        self._passing = True
         self._spinner = Gtk.Spinner(valign=Gtk.Align.CENTER)
         self._sign = Gtk.Image(valign=Gtk.Align.CENTER)
         self._text = Gtk.Label(xalign=0.0, wrap=True, lines=2, selectable=True, hexpand=True)
@@ -57,7 +58,13 @@ class Status:
         """Says nothing: all is well."""
         self._show("", sign="")
 
+    def forget(self) -> None:
+        """Takes away what was said about something that is over; trouble stays until it is mended."""
+        if self._passing:
+            self.rest()
+
     def _show(self, text: str, *, sign: str, waits: bool = False, again: bool = False) -> None:
+        self._passing = not waits and not again
         self._text.set_text(text)
         self._spinner.set_visible(waits)
         self._spinner.set_property("active", waits)
