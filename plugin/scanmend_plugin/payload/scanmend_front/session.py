@@ -294,6 +294,12 @@ class Session(object):
         name, report = self._run(source, job, progress, stop)
         return Result(self._engine(), name, report)
 
+    def drop(self, job):
+        # type: (str) -> None
+        """Lets the engine forget the samples of a job that was measured; jobs made from it keep theirs."""
+        if self._found is not None:
+            _cancel(self._found, job)
+
     def _job(self, source, region):
         # type: (Source, Optional[Region]) -> Dict[str, Any]
         place = {"job": source}  # type: Dict[str, Any]
@@ -380,9 +386,10 @@ def trouble(fault):
             _("Run in a terminal: %s") % (REPAIR + ", then: pkill -f 'scanmend serve'"),
         )
     if fault.kind == "unreachable":
+        cause = fault.sentence.partition(": ")[2]  # what stands before it says the same as we do
         return Trouble(
             _("Scanmend's engine went away while it was at work (%s); the image is unchanged.")
-            % fault.sentence,
+            % (cause or fault.sentence),
             _("Try again, it starts by itself; if this happens again, run in a terminal: %s")
             % "scanmend doctor",
         )
