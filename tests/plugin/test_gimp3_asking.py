@@ -80,7 +80,7 @@ def test_what_is_chosen_is_done_and_done_again_with_last_settings(seen: dict[str
         "Restored: Documents #1",
         "rgb8.png",
     ]
-    assert seen["again"][1] == arguments
+    assert in_force(seen["again"][1]) == in_force(arguments)
     assert seen["again"][0][0][4] == layers[0][4]  # the same samples
 
 
@@ -89,8 +89,14 @@ def test_a_restoration_is_asked_about_with_its_own_settings_and_replaced(seen: d
 
     assert made[1]["profile"] == "strong"
     assert made[1]["keep-grain"] == "manual"
-    assert anew[1] == made[1]
+    assert in_force(anew[1]) == in_force(made[1])
     assert anew[0] == made[0]
+
+
+def in_force(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that decide anything: numbers count where they are set by hand."""
+    idle = {f"{name}-value" for name, choice in arguments.items() if choice in {"profile", "auto"}}
+    return {name: value for name, value in arguments.items() if name not in idle}
 
 
 def test_making_anew_is_one_step_of_undo(seen: dict[str, Any]) -> None:
