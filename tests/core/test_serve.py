@@ -85,6 +85,23 @@ def test_events_tell_of_queue_tiles_and_the_end(server: Server, tmp_path: Path) 
     assert server.end(first)["state"] == "done"
 
 
+def test_a_picture_from_a_window_does_not_wait_behind_the_files_of_a_hot_folder(
+    server: Server, tmp_path: Path
+) -> None:
+    scan = scan_file(tmp_path / "a.png", 500)
+    files = [server.restore(scan, tmp_path / str(number)) for number in range(4)]
+    shape = {"shape": [64, 64, 3], "dtype": "uint8"}
+    picture = server.engine.submit({"source": {"pixels": shape}, "profile": STRONG})
+    server.engine.put_pixels(picture, bytes(64 * 64 * 3))
+
+    waiting = next(server.engine.events(picture))
+
+    assert (waiting["state"], waiting.get("position", 1)) in {("queued", 1), ("running", 1)}
+    assert server.end(picture)["state"] == "done"
+    assert next(server.engine.events(files[-1]))["state"] == "queued"
+    assert [server.end(name)["state"] for name in files] == ["done"] * 4
+
+
 def test_a_job_that_has_ended_can_be_asked_again_until_it_is_dropped(server: Server, tmp_path: Path) -> None:
     job = server.restore(scan_file(tmp_path / "a.png", 64), tmp_path / "part")
     ended = server.end(job)

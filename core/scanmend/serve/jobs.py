@@ -177,10 +177,14 @@ class Board:
         return job
 
     def enqueue(self, job: Job) -> None:
-        """Puts a job, all of whose samples are there, in line."""
+        """Puts a job, all of whose samples are there, in line: pictures from a window before files.
+
+        So somebody who looks at a preview waits for one file of the hot folder at most, not for all.
+        """
         job.state = "queued"
         line = _line(job)
-        self._queues[line].append(job)
+        queue = self._queues[line]
+        queue.insert(len(queue) if job.wanted.path else sum(not other.wanted.path for other in queue), job)
         self._bells[line].set()
 
     async def next(self, kind: str) -> Job:
