@@ -181,7 +181,8 @@ class Engine(object):
                 line = self._line(answer)
                 if not line.endswith(b"\n"):
                     raise EngineFault(
-                        "the engine went away while it was at work", "the job may be given again"
+                        "the engine went away while it was at work: its answer broke off",
+                        "the job may be given again",
                     )
                 event = json.loads(line.decode("ascii"))
                 yield event
@@ -262,7 +263,7 @@ class Engine(object):
                 piece = answer.read(min(size, left))
                 left -= len(piece)
                 if not piece:
-                    raise EngineFault("the engine went away while it sent the pixels")
+                    raise EngineFault("the engine went away while it sent the pixels: they broke off")
                 yield piece
         except _BROKEN as error:
             raise EngineFault("the engine went away while it sent the pixels: %s" % error)
