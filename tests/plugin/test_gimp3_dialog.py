@@ -61,7 +61,7 @@ def drive(dialog, steps):
     GLib.timeout_add(20, tick)
     chosen = dialog.run()
     started = now()
-    dialog.end()
+    dialog.end(keep=chosen)
     answer.update(chosen=chosen, ending=now() - started, job=dialog.engine.job)
 
 def told():
@@ -248,12 +248,16 @@ def test_settings_become_a_profile_that_is_chosen_and_can_be_replaced(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_cancel_ends_within_a_second_and_leaves_the_image_untouched(through: dict[str, Any]) -> None:
+def test_cancel_ends_within_a_second_and_leaves_nothing_behind(
+    through: dict[str, Any], keeping: Server
+) -> None:
     window: Seen = through["window"]
 
     assert not through["chosen"]
     assert through["ending"] < 1.0
     assert window.layers[0] == window.layers[1]
+    status, _answer = keeping.ask("GET", f"/v1/jobs/{through['job']}")
+    assert status == 404
 
 
 _WITHOUT = """

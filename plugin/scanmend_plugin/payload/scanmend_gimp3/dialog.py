@@ -56,10 +56,12 @@ def ask(  # noqa: PLR0917 - the same for every front end
     """
     GimpUi.init("scanmend")
     dialog = _Dialog(procedure, config, session, subject)
+    wanted = False
     try:
-        return Choice(job=dialog.engine.job) if dialog.run() else None
+        wanted = dialog.run()
+        return Choice(job=dialog.engine.job) if wanted else None
     finally:
-        dialog.end()
+        dialog.end(keep=wanted)
 
 
 class _Dialog:
@@ -91,13 +93,13 @@ class _Dialog:
         self.engine.start()
         return bool(self._dialog.run())
 
-    def end(self) -> None:
-        """Takes it off the screen, and ends all that runs in the background."""
+    def end(self, *, keep: bool) -> None:
+        """Takes it off the screen and ends all that runs behind it; keeps the samples, or does not."""
         self._dialog.destroy()
         display = Gdk.Display.get_default()
         if display is not None:
             display.flush()  # nobody is to look at a dialog that no longer answers
-        self.engine.close()
+        self.engine.close(keep=keep)
 
     # --- what stands where ---------------------------------------------------------------
 

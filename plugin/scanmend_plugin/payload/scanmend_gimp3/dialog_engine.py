@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -133,8 +134,8 @@ class Engine:
 
         self._saving.put(Task(work, done, failed))
 
-    def close(self) -> None:
-        """Ends everything, within a second."""
+    def close(self, *, keep: bool) -> None:
+        """Ends everything, within a second; the samples stay with the engine where they are still needed."""
         self._forget_timer()
         lanes = (self._first, self._following, self._saving)
         for lane in lanes:
@@ -142,6 +143,10 @@ class Engine:
         deadline = time.monotonic() + _END
         for lane in lanes:
             lane.close(max(0.0, deadline - time.monotonic()))
+        if self._measured is not None and not keep:
+            dropping = threading.Thread(target=self._session.drop, args=(self._measured.job,), daemon=True)
+            dropping.start()  # an engine that hangs must not hold up the person
+            dropping.join(max(0.1, deadline - time.monotonic()))
 
     # --- finding and measuring -----------------------------------------------------------
 
@@ -253,8 +258,10 @@ class Engine:
         measured = self._measured
         assert measured is not None, "nothing follows what was not measured"  # noqa: S101
         if wish.settings != self._planned:
-            measured = self._session.measure(measured.job, wish.settings, stop=task.stopped)
-            task.tell(self._on_plan, measured, wish)
+            former = measured.job
+            measured = self._session.measure(former, wish.settings, stop=task.stopped)
+            task.ask(partial(self._on_plan, measured, wish))
+            self._session.drop(former)  # the newer one holds the samples as well
         if wish.box is None or not self._renders(wish):
             return wish, b""
         result = self._session.restore(

@@ -46,7 +46,7 @@ class Task(Generic[T]):
         Raises:
             Stopped: the task was stopped before there was an answer.
         """
-        answer = _Answer(call)
+        answer = _Answer(call, self.stopped)
         GLib.idle_add(answer.give, priority=GLib.PRIORITY_DEFAULT_IDLE)
         while not answer.there.wait(0.1):
             if self.stopped():
@@ -120,13 +120,15 @@ class Lane:
 
 
 class _Answer:
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], stopped: Callable[[], bool]) -> None:
         self.there = threading.Event()
-        self._call = call
+        self._call, self._stopped = call, stopped
         self._value: Any = None
         self._error: Exception | None = None
 
     def give(self) -> bool:
+        if self._stopped():
+            return False  # nobody waits for it any more
         try:
             self._value = self._call()
         except Exception as error:  # noqa: BLE001 - it is raised again where it was asked for

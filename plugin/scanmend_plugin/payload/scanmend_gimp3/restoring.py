@@ -50,6 +50,7 @@ def run(call: Call) -> None:
     target = targets.find(call.image, call.drawables)
     subject = Subject(target.layer, target.box)
     session = Session(installation)
+    job: str | None = None
     try:
         job = _asked(call, target, subject, session, installation.keys) if call.asks else None
         progress = Progress(_("Restore"))
@@ -76,6 +77,8 @@ def run(call: Call) -> None:
             _keep(call.image, target, subject, result, values)
         result.drop()
     finally:
+        if job is not None:
+            session.drop(job)
         session.close()
     progress.end()
     Gimp.displays_flush()
