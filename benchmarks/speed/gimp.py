@@ -8,7 +8,8 @@ docs/gimp-proofs.md. The engine is a real `scanmend serve`, outside of GIMP, wit
 - echo: a layer of --megapixels goes to the engine and comes back with nothing done to it, against the
   same layer read and written by GIMP alone, in turn, in one GIMP; the difference is the round trip.
 - click: the procedure on a selection of --selected megapixels in a layer of 12, new layers and all,
-  against the networks alone on the same pixels in a process of its own, in turn.
+  against the networks alone on the same pixels in a process of its own, in turn; the faster of two
+  each, for a machine that has other things to do.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ import time
 with open(ARGS[7], 'rb') as file:
     fill(file.read(), height)
 seconds = []
-for turn in range(2):
+for turn in range(3):
     began = time.time()
     said = call(image, made, profile='gentle', quality=ARGS[8])
     seconds.append(time.time() - began)
@@ -182,7 +183,8 @@ def click(gimps: list[RootedGimp], server: Server, folder: Path, options: argpar
             words = [width, height, 1, *box, folder / "samples", options.quality]
             script = DRIVE[gimp.version] + _MAKE[gimp.version] + _SELECT[gimp.version] + _CLICK
             ran = gimp.run(script, *words, **reaching(server, show=[folder], timeout=1800))
-            pairs[gimp.version].append((ran.well["seconds"][0], _inference(cut, options.quality)))
+            alone = min(_inference(cut, options.quality) for _ in range(2))
+            pairs[gimp.version].append((min(ran.well["seconds"]), alone))
     print(f"{box[2] * box[3] / 1e6:.2f} of 12 megapixels, 8 bit, quality {options.quality}")
     for version, measured in pairs.items():
         shares = [(there - 0.5) / alone for there, alone in measured]
