@@ -168,6 +168,33 @@ answer({'again': made('plug-in-scanmend-restore-again', run_mode=RUN_INTERACTIVE
     }
 
 
+def test_the_last_settings_outlive_gimp(
+    gimp2: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    keep = """
+import os, sys
+sys.path.insert(0, os.path.join(gimp.directory, 'plug-ins', 'scanmend'))
+from scanmend_gimp2 import arguments
+arguments.keep({'profile': 'strong', 'output': 'layers', 'noise': 'manual', 'noise-value': 0.75, 'gone': 1})
+"""
+    again = """
+image = load(ARGS[0])
+pdb['plug-in-scanmend-restore-again'](image, layer(image), run_mode=RUN_NONINTERACTIVE)
+data = layer(image).parasite_find('scanmend-restoration').data
+answer({'names': [one.name for one in image.layers], 'used': json.loads(data.rstrip(chr(0)))['arguments']})
+"""
+    scan, home = made_scans["rgb8"], tmp_path / "home"
+    around = reaching(engine, show=[scan.parent], home=home)
+    assert gimp2.run(keep, **around).code == 0
+
+    found = gimp2.run(DRIVE[2] + again, scan, **around).well
+
+    assert found["names"] == ["Restored: Strong", "Background"]
+    assert (found["used"]["noise"], found["used"]["noise-value"]) == ("manual", 0.75)
+    assert found["used"]["quality"] == "profile"
+    assert "gone" not in found["used"]
+
+
 def test_a_script_sets_what_the_profile_says_differently(
     gimp2: Gimp, engine: Server, made_scans: dict[str, Path]
 ) -> None:

@@ -31,6 +31,7 @@ pdb.gimp_plugin_enable_precision()
 import gimpui, gtk
 gimpui.gimp_ui_init()
 from scanmend_front import controls, setup
+from scanmend_client import EngineFault
 from scanmend_front.session import Session
 from scanmend_gimp2 import dialog as module, pixels
 image = gimp.image_list()[0]
@@ -210,6 +211,31 @@ def with_two_engines(gimp: RootedGimp, picture: Path, out: Path, script: str) ->
         shutil.rmtree(place, ignore_errors=True)
 
 
+def test_what_the_dialog_has_sent_is_forgotten_when_it_is_closed(
+    gimp2: RootedGimp, scan: Path, tmp_path: Path
+) -> None:
+    script = """
+dialog = built()
+until(dialog, lambda: rendered(dialog))
+first = dialog.follower.job
+dialog._profile.choose('strong')
+until(dialog, lambda: dialog.follower.job != first and rendered(dialog))
+second = dialog.follower.job
+def known(job):
+    try:
+        return bool(session._engine()._ask('GET', '/v1/jobs/' + job))
+    except EngineFault:
+        return False
+answer['open'] = [known(first), known(second)]
+dialog.end()
+answer['closed'] = [known(first), known(second)]
+"""
+    with serving() as server:
+        found = looked(gimp2, server, scan, tmp_path / "out", script)
+
+    assert found == {"open": [False, True], "closed": [False, False]}
+
+
 def test_settings_are_kept_as_a_profile_that_the_hot_folder_reads(
     gimp2: RootedGimp, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,4 +249,6 @@ key Escape; sleep 1
         gimp2.window(steps, scan, out=tmp_path / "out", **reaching(server)).well()
 
     (written,) = (tmp_path / "config").rglob("attic.yaml")
-    assert yaml.safe_load(written.read_text(encoding="utf-8"))["noise"]["strength"] == "auto"
+    kept = written.read_text(encoding="utf-8")
+    assert yaml.safe_load(kept)["noise"]["strength"] == "auto"
+    assert "Saved in GIMP; begun from Gentle." in kept

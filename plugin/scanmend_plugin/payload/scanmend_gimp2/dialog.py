@@ -59,17 +59,18 @@ def ask(installation, session, subject, values):
     """
     gimpui.gimp_ui_init()
     dialog = _Dialog(installation, session, subject, values)
+    wanted = False
     try:
-        return Choice(dialog.values(), dialog.follower.job) if dialog.run() else None
+        wanted = dialog.run()
+        return Choice(dialog.values(), dialog.follower.job) if wanted else None
     finally:
-        dialog.end()
+        dialog.end(keep=wanted)
 
 
 class _Dialog(object):
     def __init__(self, installation, session, subject, values):
         # type: (Installation, Session, Subject, Dict[str, Any]) -> None
         self._session = session
-        self._shipped = {name for name, _purpose in installation.profiles}
         self._profiles = {}  # type: Dict[str, Profile]
         self._answer = None  # type: Optional[bool]
         self._dialog = gimpui.Dialog(native(_("Restore")), native("scanmend"))
@@ -134,13 +135,13 @@ class _Dialog(object):
         self.follower.turn()
         time.sleep(_TURN)
 
-    def end(self):
-        # type: () -> None
-        """Takes it off the screen, and ends all that runs in the background."""
+    def end(self, keep=False):
+        # type: (bool) -> None
+        """Takes it off the screen, and ends all that runs; the engine keeps the samples, or does not."""
         self._dialog.destroy()
         while gtk.events_pending():
             gtk.main_iteration(False)
-        self.follower.close()
+        self.follower.close(keep)
 
     def values(self):
         # type: () -> Dict[str, Any]
@@ -265,9 +266,7 @@ class _Dialog(object):
         # type: () -> None
         profile = self._profiles[self._profile.value]
         settings = controls.settings(profile.settings, self.values())
-        saved = dialog_save.save(
-            self._dialog, self._session, settings, "" if profile.name in self._shipped else profile.name
-        )
+        saved = dialog_save.save(self._dialog, self._session, settings, profile)
         if saved is None:
             return
         name, sentence = saved

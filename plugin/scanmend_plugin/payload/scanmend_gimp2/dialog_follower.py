@@ -3,8 +3,10 @@
 from __future__ import absolute_import, division, print_function, unicode_literals
 
 import functools
+import threading
 import time
 
+from scanmend_front.faults import Stopped
 from scanmend_front.picture import Picture
 from scanmend_front.words import gettext as _
 
@@ -74,7 +76,7 @@ class Follower(object):
     def want(self, settings, name, box, soon):
         # type: (Dict[str, Any], str, Optional[Box], bool) -> None
         """Notes what the dialog wants to know; what it wanted before is stopped."""
-        if self.job is not None:  # the first measure is worth its end whatever is wanted then
+        if self.job is not None:
             self._lane.stop()
         self._wish = _Wish(settings, name, box)
         self._due = time.time() + (_AFTER_MOVE if soon else _AFTER_SETTINGS)
@@ -85,15 +87,23 @@ class Follower(object):
         self._lane.poll()
         if self._due is None or self._wish is None or time.time() < self._due:
             return
+        if self.job is None and self._lane.busy():
+            return  # the first measure is worth its end, whatever is wanted meanwhile
         self._due = None
         wish = self._wish
         self._news.wait(_("Rendering") + "\u2026" if self.job else _("Measuring the picture"))
         self._lane.put(Task(lambda task: self._fulfil(task, wish), self._on_fulfilled, self._on_trouble))
 
-    def close(self):
-        # type: () -> None
-        """Ends what runs, within a second."""
+    def close(self, keep):
+        # type: (bool) -> None
+        """Ends what runs, within a second; the engine keeps the samples, or does not."""
         self._lane.close(_END)
+        if self.job is not None and not keep:
+            # An engine that hangs must not hold up the person.
+            dropping = threading.Thread(target=self._session.drop, args=(self.job,))
+            dropping.daemon = True
+            dropping.start()
+            dropping.join(_END)
 
     # --- in the background ---------------------------------------------------------------
 
@@ -103,9 +113,16 @@ class Follower(object):
             self._session.close()
             self._session.open()
         if self.job is None or wish.settings != self._planned:
-            source = self.job or self._picture(task)
-            measured = self._session.measure(source, wish.settings, stop=task.stopped)
-            task.tell(lambda: self._on_measured(measured, wish))
+            former = self.job
+            measured = self._session.measure(former or self._picture(task), wish.settings, stop=task.stopped)
+            try:
+                task.ask(lambda: self._on_measured(measured, wish))
+            except Stopped:
+                if self.job != measured.job:  # nobody knows of it
+                    self._session.drop(measured.job)
+                raise
+            if former is not None:
+                self._session.drop(former)  # the newer one holds the samples as well
             job = measured.job
         else:
             job = self.job

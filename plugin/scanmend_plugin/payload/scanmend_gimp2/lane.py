@@ -115,6 +115,11 @@ class Lane(object):
         if self._current is not None:
             self._current.stop()
 
+    def busy(self):
+        # type: () -> bool
+        """Whether a task runs."""
+        return self._current is not None
+
     def poll(self):
         # type: () -> None
         """Makes the calls that tasks have asked for."""

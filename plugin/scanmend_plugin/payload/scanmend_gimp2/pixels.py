@@ -44,6 +44,7 @@ class Subject(object):
 
     Attributes:
         layer: where it lies.
+        size: all of the layer, as it was.
         target: the part that is restored, in the layer's pixels.
         sent: what is sent, in the layer's pixels: the target with its surroundings.
         region: the target in the pixels of what is sent; None where it is all of it.
@@ -53,6 +54,7 @@ class Subject(object):
     def __init__(self, layer, target):
         # type: (gimp.Layer, Box) -> None
         self.layer = layer
+        self.size = whole(layer)
         self.target = target
         self.sent = surroundings(target, layer.width, layer.height)
         self.region = None  # type: Optional[Tuple[int, int, int, int]]

@@ -10,11 +10,11 @@ from scanmend_front.words import gettext as _
 
 from scanmend_gimp2 import arguments, layers, targets
 from scanmend_gimp2.native import native, text
-from scanmend_gimp2.pixels import Subject, whole
+from scanmend_gimp2.pixels import Subject
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Tuple  # noqa: F401 - type comments
+    from typing import Any, Dict, Optional, Tuple  # noqa: F401 - type comments
 
     from scanmend_front.session import Source  # noqa: F401 - type comments
     from scanmend_front.setup import Installation  # noqa: F401 - type comments
@@ -41,37 +41,46 @@ def run(installation, image, drawable, values, progress, asks):
     """
     target = targets.find(image, drawable)
     subject = Subject(target.layer, target.box)
-    size = whole(target.layer)
+    job = None  # type: Optional[str]
     with Session(installation, progress.say) as session:
-        source = subject.picture  # type: Source
-        if asks:
-            progress.end()
-            values, source = _asked(installation, session, target, subject, values)
-        in_place = values["output"] == controls.IN_PLACE
-        if in_place:
-            targets.check_in_place(target)
-        profile = session.profile(values["profile"])
-        result = session.restore(
-            source,
-            controls.settings(profile.settings, values),
-            profile.name,
-            region=subject.region,
-            want=() if in_place else (layers.REMOVED,),
-            progress=progress.tell,
-        )
-        targets.check_still_there(target, size)
-        if result.unchanged:
-            _say_unchanged(target)
-        elif in_place:
-            layers.replace(image, target, subject, result)
-        else:
-            layers.insert(image, target, subject, result, values)
-        result.drop()
+        try:
+            if asks:
+                progress.end()
+                values, job = _asked(installation, session, target, subject, values)
+            _restore(session, image, target, subject, values, job or subject.picture, progress)
+        finally:
+            if job is not None:
+                session.drop(job)
+
+
+def _restore(session, image, target, subject, values, source, progress):
+    # type: (Session, gimp.Image, Target, Subject, Dict[str, Any], Source, Progress) -> None
+    """Has the engine restore, waits for it, and then changes the image."""
+    in_place = values["output"] == controls.IN_PLACE
+    if in_place:
+        targets.check_in_place(target)
+    profile = session.profile(values["profile"])
+    result = session.restore(
+        source,
+        controls.settings(profile.settings, values),
+        profile.name,
+        region=subject.region,
+        want=() if in_place else (layers.REMOVED,),
+        progress=progress.tell,
+    )
+    targets.check_still_there(target, subject.size)
+    if result.unchanged:
+        _say_unchanged(target)
+    elif in_place:
+        layers.replace(image, target, subject, result)
+    else:
+        layers.insert(image, target, subject, result, values)
+    result.drop()
 
 
 def _asked(installation, session, target, subject, values):
-    # type: (Installation, Session, Target, Subject, Dict[str, Any]) -> Tuple[Dict[str, Any], Source]
-    """Lets the person choose; the arguments, and the picture or the engine's job that holds it already.
+    # type: (Installation, Session, Target, Subject, Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[str]]
+    """Lets the person choose; the arguments, and the engine's job that holds the samples already.
 
     Raises:
         Stopped: they have closed the dialog.
@@ -84,7 +93,7 @@ def _asked(installation, session, target, subject, values):
     if choice is None:
         raise Stopped(_("Nothing was changed."))
     arguments.keep(choice.values)
-    return choice.values, choice.job or subject.picture
+    return choice.values, choice.job
 
 
 def _say_unchanged(target):
