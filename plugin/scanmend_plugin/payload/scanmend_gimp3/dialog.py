@@ -126,7 +126,7 @@ class _Dialog:
         head.attach(self._profiles.purpose, 1, 1, 2, 1)
         self._profiles.combo.set_hexpand(True)
         box.pack_start(head, False, False, 0)
-        box.pack_start(_framed(_("Settings"), self._controls.widget), False, False, 0)
+        box.pack_start(_scrolled(_framed(_("Settings"), self._controls.widget)), False, False, 0)
         box.pack_start(self._output(), False, False, 0)
         box.pack_start(self._planned(), True, True, 0)
         return box
@@ -201,6 +201,14 @@ class _Dialog:
             self._config.set_property(control.name, controls.PROFILE)
         self._config.set_property("profile", name)
         self._status.tell(sentence)
+
+
+def _scrolled(widget: Gtk.Widget) -> Gtk.ScrolledWindow:
+    """As high as what it shows, unless the screen is lower than that."""
+    scrolled = Gtk.ScrolledWindow(propagate_natural_height=True, propagate_natural_width=True)
+    scrolled.set_policy(Gtk.PolicyType.NEVER, Gtk.PolicyType.AUTOMATIC)
+    scrolled.add(widget)
+    return scrolled
 
 
 def _framed(title: str, widget: Gtk.Widget) -> GimpUi.Frame:

@@ -17,7 +17,7 @@ from scanmend_gimp3.preview_view import ZOOMS, View, whole  # noqa: E402
 
 _GRASP = 7  # pixels beside the divider at which it is taken hold of
 _STEP = 48  # pixels of the screen that an arrow key moves
-_LEAST = (420, 340)
+_LEAST = (420, 280)
 _ARROWS = {
     Gdk.KEY_Left: (-1, 0),
     Gdk.KEY_Right: (1, 0),
