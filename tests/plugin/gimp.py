@@ -27,6 +27,9 @@ Version = Literal[2, 3]
 NOWHERE = "/nowhere/scanmend"
 """An engine that does not run, and a command that does not exist: what a run without an engine gets."""
 
+FOUND = [f"PYTHONPATH={os.environ['PYTHONPATH']}"] if "PYTHONPATH" in os.environ else []
+"""For `env`: by it a started engine, whose environment is its own, finds an uninstalled Scanmend."""
+
 _CODE = """
 import io as _io, json as _json
 def answer(values):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +15,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.core.serving import Server, noisy, serving, until
+from tests.core.serving import COMMAND, Server, noisy, serving, until
 
 from .driving import DRIVE
 from .foreign import LATER, later_engine
-from .gimp import NOWHERE, Gimp, Ran, reaching, stages
+from .gimp import FOUND, NOWHERE, Gimp, Ran, reaching, stages
 
 pytestmark = pytest.mark.slow
 
+ONCE = """
+image = load(ARGS[0])
+answer({'said': call(image, layer(image)), 'layers': len(layers(image))})
+"""
 # Once with layers and once in place: what is half done would show in different ways.
 SCRIPT = """
 image = load(ARGS[0])
@@ -84,6 +90,26 @@ def test_an_engine_killed_in_mid_job_is_told_and_nothing_was_done(gimp: Gimp, la
 
     assert ("went away" if whom == "server" else "signal 9") in said
     assert "scanmend doctor" in said
+
+
+def test_an_engine_that_does_not_run_is_started_from_inside_gimp(
+    gimp: Gimp, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    places = {Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2]}
+    if Path("/usr") in places:
+        pytest.skip("this Python lies in /usr, where the folder with GIMP in it has its own")
+    command = ["/usr/bin/env", *FOUND, *COMMAND, "--idle-exit", "20"]
+    env = {"SCANMEND_ENGINE": str(tmp_path / "s"), "SCANMEND_COMMAND": json.dumps(command)}
+    script = (
+        "image = load(ARGS[0])\nanswer({'said': call(image, layer(image)), 'layers': len(layers(image))})"
+    )
+
+    ran = gimp.run(
+        DRIVE[gimp.version] + ONCE, made_scans["rgb16"],
+        env=env, show=[*places, tmp_path, made_scans["rgb16"].parent],
+    )  # fmt: skip
+
+    assert ran.well == {"said": ["success", ""], "layers": 2}
 
 
 @contextmanager

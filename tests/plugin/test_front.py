@@ -29,12 +29,10 @@ from scanmend_plugin.layout import lay_out
 from tests.core.serving import COMMAND, STRONG, Server, noisy, serving, until
 
 from .foreign import LATER, later_engine, web_server
-from .gimp import NOWHERE, RootedGimp, reaching
+from .gimp import FOUND, NOWHERE, RootedGimp, reaching
 
 OFF = {"scanmend": 1, "noise": {"strength": 0}, "jpeg": {"strength": 0}}
 BEST = {**STRONG, "quality": "best"}
-# A started engine gets an environment of its own, in which a Scanmend that is not installed has to be found.
-FOUND = [f"PYTHONPATH={os.environ['PYTHONPATH']}"] if "PYTHONPATH" in os.environ else []
 START = ("/usr/bin/env", *FOUND, *COMMAND, "--idle-exit", "60")
 
 

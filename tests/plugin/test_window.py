@@ -44,6 +44,12 @@ echo "# tree"; py '{tree}'
 focus_main; key ctrl+z; sleep 1; layers; shot undone
 py '{dirty}'
 """
+REFUSED = """
+layers
+action 'Strong'; wait_window '^GIMP Message$'; shot message
+key Return; layers
+py '{dirty}'
+"""
 DIRTY = {
     3: 'print("dirty", Gimp.get_images()[0].is_dirty())',
     2: 'print "dirty", bool(pdb.gimp_image_is_dirty(gimp.image_list()[0]))',
@@ -114,6 +120,18 @@ def test_a_person_chooses_looks_and_gets_layers_that_one_undo_takes_away(
     assert seen.layers[0] == seen.layers[1]
     for name in ("menu", "dialog", "progress", "result", "undone"):
         assert looks_different(out / f"{name}.png", out / "undone.png") == (name != "undone")
+
+
+def test_what_is_wrong_is_shown_in_a_window_of_gimps_own(
+    gimp: RootedGimp, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    steps, picture = REFUSED.format(dirty=DIRTY[gimp.version]), made_scans["rgb8"]
+
+    seen = gimp.window(steps, picture, out=tmp_path / "out").well()
+
+    assert len(seen.layers) == 2
+    assert seen.layers[0] == seen.layers[1]
+    assert "dirty False" in seen.out
 
 
 def looks_different(one: Path, other: Path) -> bool:
