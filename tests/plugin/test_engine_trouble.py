@@ -100,9 +100,6 @@ def test_an_engine_that_does_not_run_is_started_from_inside_gimp(
         pytest.skip("this Python lies in /usr, where the folder with GIMP in it has its own")
     command = ["/usr/bin/env", *FOUND, *COMMAND, "--idle-exit", "20"]
     env = {"SCANMEND_ENGINE": str(tmp_path / "s"), "SCANMEND_COMMAND": json.dumps(command)}
-    script = (
-        "image = load(ARGS[0])\nanswer({'said': call(image, layer(image)), 'layers': len(layers(image))})"
-    )
 
     ran = gimp.run(
         DRIVE[gimp.version] + ONCE, made_scans["rgb16"],
