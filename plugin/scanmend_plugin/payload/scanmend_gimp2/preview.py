@@ -100,7 +100,7 @@ class Preview(object):
         )
         if channels == 4:
             return picture.composite_color_simple(width, height, gtk.gdk.INTERP_NEAREST, 255, *_CHECKS)
-        return picture
+        return picture.copy()  # not every PyGTK keeps the bytes that the picture shows
 
     def _divide(self, picture, after):
         # type: (gtk.gdk.Pixbuf, gtk.gdk.Pixbuf) -> None
