@@ -256,9 +256,8 @@ def stages(server: Server) -> list[str]:
 
     Asked job by job, not by their events: a job that is attached ends when its last listener leaves.
     """
-    engine = server.engine
-    running = engine.health()["running"]
-    return [engine._ask("GET", f"/v1/jobs/{job}").get("stage", "") for job in running]
+    answers = [server.ask("GET", f"/v1/jobs/{job}")[1] for job in server.engine.health()["running"]]
+    return [json.loads(answer.partition(b"\r\n\r\n")[2]).get("stage", "") for answer in answers]
 
 
 def rooted(version: Version, plug_in: Path) -> RootedGimp | str:

@@ -75,7 +75,7 @@ def test_an_engine_of_another_version_is_told_with_what_mends_it(
     gimp: Gimp, made_scans: dict[str, Path]
 ) -> None:
     with later_engine() as address:
-        around = {"env": {"SCANMEND_ENGINE": str(address)}, "show": [address.parent.parent]}
+        around: dict[str, Any] = {"env": {"SCANMEND_ENGINE": str(address)}, "show": [address.parent.parent]}
 
         said = refused(gimp, made_scans["alpha8"], **around)
 

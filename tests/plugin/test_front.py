@@ -296,13 +296,14 @@ def test_of_many_stopped_calls_no_listener_stays(session: Session, engine: Serve
 
 
 def test_an_engine_killed_in_mid_job_is_told_and_the_next_call_starts_anew(folder: Path) -> None:
+    def kill(share: float | None, _text: str) -> None:
+        if share is not None:
+            os.kill(server.process.pid, signal.SIGKILL)
+
     with serving(folder=folder) as server:
         where = installation(server.address, START)
         with Session(where) as session, pytest.raises(Trouble) as caught:
-            session.restore(
-                picture(noisy(1600, 1600)), BEST, "best",
-                progress=lambda share, _: share is not None and os.kill(server.process.pid, signal.SIGKILL),
-            )  # fmt: skip
+            session.restore(picture(noisy(1600, 1600)), BEST, "best", progress=kill)
 
         with Session(where) as session:
             again = session.health["pid"]

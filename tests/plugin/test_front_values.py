@@ -103,7 +103,7 @@ def test_every_profile_that_ships_has_a_title() -> None:
 
 
 def leaves(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in values.items():
         found |= leaves(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
     return found
