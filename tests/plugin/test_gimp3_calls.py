@@ -149,8 +149,9 @@ answer(procedures)
 """
     found = gimp3.run(script).well
 
-    for _label, paths, types, arguments in found.values():
-        assert paths == ["<Image>/Filters/Restore"]
+    for name, (_label, paths, types, arguments) in found.items():
+        below = "/With a Profile" if "restore-as-" in name else ""
+        assert paths == [f"<Image>/Filters/Restore{below}"]
         assert types == "RGB*, GRAY*"
         assert arguments[:3] == ["run-mode", "image", "drawables"]
     assert {name: (label, arguments[3:7]) for name, (label, _, _, arguments) in found.items()} == {

@@ -8,9 +8,9 @@ import traceback
 import gimp
 import gimpfu
 from gimpenums import RUN_INTERACTIVE, RUN_NONINTERACTIVE
-from scanmend_front import controls, setup, words
+from scanmend_front import controls, menu, setup, words
 from scanmend_front.faults import Stopped, Trouble
-from scanmend_front.words import N_
+from scanmend_front.menu import AGAIN, AS, RESTORE
 from scanmend_front.words import gettext as _
 
 from scanmend_gimp2 import arguments, restoring
@@ -24,18 +24,6 @@ if MYPY:
     from scanmend_front.setup import Installation  # noqa: F401 - type comments
 
     from scanmend_gimp2.arguments import Argument  # noqa: F401 - type comments
-
-RESTORE = "plug-in-scanmend-restore"
-AGAIN = "plug-in-scanmend-restore-again"
-AS = "plug-in-scanmend-restore-as-"
-MENU = "<Image>/Filters/Restore"
-
-# GIMP translates what it shows of these by itself, in the language that it has at the time.
-_LABEL = N_("_Restore...")
-_BLURB = N_("Removes noise, grain and the marks of the scanner from a scanned photograph, and nothing else.")
-_AGAIN_LABEL = N_("Restore with _Last Settings")
-_AGAIN_BLURB = N_("Restores the layer as it was asked for in the dialog the last time.")
-_HELP = N_("Works on the active layer, within the selection, at the layer's own precision.")
 
 
 class Failed(Exception):
@@ -51,16 +39,16 @@ def main():
         installation = setup.installed()
     except Trouble as trouble:  # a menu that says why is better than none
         installation, problem = setup.Installation("", "", (), (), (), ()), trouble
-    _register(RESTORE, _LABEL, _BLURB, arguments.declared(installation))
-    _register(AGAIN, _AGAIN_LABEL, _AGAIN_BLURB)
+    _register(RESTORE, menu.LABEL, menu.BLURB, arguments.declared(installation))
+    _register(AGAIN, menu.AGAIN_LABEL, menu.AGAIN_BLURB)
     for name, purpose in installation.profiles:
-        _register(AS + name, words.TITLES.get(name, name), purpose, [arguments.OUTPUT])
+        _register(AS + name, words.TITLES.get(name, name), purpose, [arguments.OUTPUT], menu.PROFILES)
     # gimpfu's own way of running a procedure knows its own dialog alone, and hides the run mode.
     gimp.main(None, None, gimpfu._query, _Call(installation, problem))  # noqa: SLF001
 
 
-def _register(name, label, blurb, more=()):
-    # type: (str, str, str, Sequence[Argument]) -> None
+def _register(name, label, blurb, more=(), below=""):
+    # type: (str, str, str, Sequence[Argument], str) -> None
     subject = [
         (gimpfu.PF_IMAGE, native("image"), native("Image"), None),
         (gimpfu.PF_DRAWABLE, native("drawable"), native("Layer"), None),
@@ -68,7 +56,7 @@ def _register(name, label, blurb, more=()):
     gimpfu.register(
         native(name),
         native(blurb),
-        native(_HELP),
+        native(menu.HELP),
         native("Scanmend"),
         native("MIT"),
         native("2026"),
@@ -77,7 +65,7 @@ def _register(name, label, blurb, more=()):
         subject + [argument.as_gimpfu() for argument in more],
         [],
         _Call,
-        menu=native(MENU),
+        menu=native("/".join(filter(None, (menu.PLACE, menu.FOLDER, below)))),
         domain=(native(words.DOMAIN), native(words.FOLDER)),
     )
 

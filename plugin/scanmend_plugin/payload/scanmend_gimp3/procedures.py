@@ -11,17 +11,13 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, GLib  # noqa: E402 - versions come first
-from scanmend_front import setup  # noqa: E402
+from scanmend_front import menu, setup  # noqa: E402
 from scanmend_front.faults import Stopped, Trouble  # noqa: E402
+from scanmend_front.menu import AGAIN, AS, RESTORE  # noqa: E402
 from scanmend_front.words import DOMAIN, title  # noqa: E402
 from scanmend_front.words import gettext as _  # noqa: E402
 
 from scanmend_gimp3 import arguments, restoring  # noqa: E402
-
-RESTORE = "plug-in-scanmend-restore"
-AGAIN = "plug-in-scanmend-restore-again"
-AS = "plug-in-scanmend-restore-as-"
-MENU = "<Image>/Filters/"
 
 
 class Scanmend(Gimp.PlugIn):
@@ -48,33 +44,31 @@ def main() -> None:
 
 def _restore(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
     procedure = Gimp.ImageProcedure.new(plug_in, RESTORE, Gimp.PDBProcType.PLUGIN, _run, None)
-    about = _("Removes noise and grain from a scanned photograph; measures first, and keeps the rest.")
-    _describe(procedure, _("_Restore..."), about)
+    _describe(procedure, _(menu.LABEL), _(menu.BLURB))
     arguments.declare(procedure, _keys())
     return procedure
 
 
 def _again(plug_in: Gimp.PlugIn) -> Gimp.Procedure:
     procedure = Gimp.ImageProcedure.new(plug_in, AGAIN, Gimp.PDBProcType.PLUGIN, _run_again, None)
-    about = _("Restores a scanned photograph as the last time, without asking.")
-    _describe(procedure, _("Restore with _Last Settings"), about)
+    _describe(procedure, _(menu.AGAIN_LABEL), _(menu.AGAIN_BLURB))
     return procedure
 
 
 def _as(plug_in: Gimp.PlugIn, name: str) -> Gimp.Procedure:
     procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, _run, None)
     profile = name[len(AS) :]
-    _describe(procedure, title(profile), dict(_profiles()).get(profile, ""))
+    _describe(procedure, title(profile), dict(_profiles()).get(profile, ""), menu.PROFILES)
     arguments.declare_output(procedure)
     return procedure
 
 
-def _describe(procedure: Gimp.Procedure, label: str, about: str) -> None:
+def _describe(procedure: Gimp.Procedure, label: str, about: str, below: str = "") -> None:
     procedure.set_image_types("RGB*, GRAY*")
     procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
     procedure.set_menu_label(label)
-    procedure.add_menu_path(MENU + _("Restore"))
-    procedure.set_documentation(about, about, procedure.get_name())
+    procedure.add_menu_path("/".join([menu.PLACE, _(menu.FOLDER), *([_(below)] if below else [])]))
+    procedure.set_documentation(about, _(menu.HELP), procedure.get_name())
     procedure.set_attribution("The Scanmend authors", "The Scanmend authors", "2026")
 
 
