@@ -12,6 +12,7 @@ from gi.repository import Gimp, GObject  # noqa: E402 - versions come first
 from scanmend_front import controls  # noqa: E402
 from scanmend_front.words import gettext as _  # noqa: E402
 
+_MOST = 100.0  # no number is larger; what a damaged file holds may be too large for any
 _FLAGS = GObject.ParamFlags.READWRITE
 
 
@@ -56,7 +57,7 @@ def recall(config: Gimp.ProcedureConfig, keys: Iterable[str], values: Mapping[st
     """Sets arguments to remembered values; what is not remembered, or makes no sense, is left alone."""
     for name, usual in controls.defaults(keys).items():
         value = values.get(name)
-        number = isinstance(usual, float) and isinstance(value, (int, float))
+        number = isinstance(usual, float) and isinstance(value, (int, float)) and 0 <= value <= _MOST
         if number or isinstance(value, type(usual)):
             config.set_property(name, value)
 

@@ -18,7 +18,7 @@ from scanmend_front.words import gettext as _  # noqa: E402
 from scanmend_front.words import title  # noqa: E402
 
 from scanmend_gimp3.pixels import Subject, copied, whole, write  # noqa: E402
-from scanmend_gimp3.targets import Former, Target  # noqa: E402
+from scanmend_gimp3.targets import Former, Target, mark  # noqa: E402
 
 REMOVED = "difference"
 """The plane of which the layer "Removed" is made."""
@@ -39,17 +39,23 @@ def insert(
     try:
         # Outside the image as yet: whatever happens until all is here leaves no trace in it.
         made.append(Gimp.GroupLayer.new(image, name))
-        for plane, words in ((REMOVED, _("Removed")), ("pixels", _("Restored"))):
+        for plane, part, words in (
+            (REMOVED, memory.REMOVED, _("Removed")),
+            ("pixels", memory.RESTORED, _("Restored")),
+        ):
             made.append(_layer(image, words, subject))
             write(made[-1].get_buffer(), whole(made[-1]), subject.samples, result.pieces(plane))
+            _attach(made[-1], memory.PART, part.encode("ascii"))
         group, removed, restored = made
-        remembered = _memory(target, restored, removed, result, arguments)
-        _attach(group, remembered)
+        source = mark(target.layer, memory.SOURCE) or memory.new_name()
+        remembered = {**_memory(target, restored, removed, result, arguments), "name": source}
+        _attach(group, memory.PARASITE, memory.dump(remembered))
     except BaseException:
         for layer in made:
             layer.delete()
         raise
     with _one_step(image):
+        _attach(target.layer, memory.SOURCE, source.encode("ascii"), Gimp.PARASITE_UNDOABLE)
         _arrange(image, target, group, (restored, removed))
         _show(target, group)
         image.set_selected_layers([restored])
@@ -108,9 +114,9 @@ def _memory(
     return {**values, "report": result.report if len(str(result.report)) < _MOST_REPORT else {}}
 
 
-def _attach(group: Gimp.Layer, remembered: dict[str, Any]) -> None:
-    data = list(memory.dump(remembered))
-    _must(group.attach_parasite(Gimp.Parasite.new(memory.PARASITE, Gimp.PARASITE_PERSISTENT, data)))
+def _attach(layer: Gimp.Layer, parasite: str, data: bytes, flags: int = 0) -> None:
+    flags |= Gimp.PARASITE_PERSISTENT
+    _must(layer.attach_parasite(Gimp.Parasite.new(parasite, flags, list(data))))
 
 
 def _arrange(
@@ -128,13 +134,13 @@ def _arrange(
     _must(image.insert_layer(restored, group, 0))
     removed.set_visible(False)
     _must(image.insert_layer(removed, group, 0))
-    for other in reversed(others):
-        _must(image.reorder_item(other, group, 0))
     if target.mask is not None:
         _add_mask(restored, target.mask)
     own = source.get_mask()
     if own is not None and source.get_apply_mask():
-        _add_mask(group, copied(own, target.box))
+        _add_mask(group, copied(own, target.box))  # before others come: the group has the box's size
+    for other in reversed(others):
+        _must(image.reorder_item(other, group, 0))
 
 
 def _leave(image: Gimp.Image, former: Former) -> None:
@@ -204,6 +210,7 @@ def _selection_of(image: Gimp.Image, target: Target, former: Former) -> Iterator
     mask = former.layer.get_mask() if former.layer is not None else None
     _ok, x, y = target.layer.get_offsets()
     try:
+        Gimp.context_set_feather(False)  # a script that calls may have chosen otherwise for itself
         box = target.box.moved(x, y)
         _must(image.select_rectangle(Gimp.ChannelOps.REPLACE, *box))
         if mask is not None:

@@ -71,11 +71,13 @@ def run(call: Call) -> None:
             want=() if in_place else (layers.REMOVED,),
             progress=progress.update,
         )
-        if result.unchanged:
-            _say_unchanged(target)
-        else:
-            _keep(call.image, target, subject, result, values)
-        result.drop()
+        try:
+            if result.unchanged:
+                _say_unchanged(target)
+            else:
+                _keep(call.image, target, subject, result, values)
+        finally:
+            result.drop()
     finally:
         if job is not None:
             session.drop(job)

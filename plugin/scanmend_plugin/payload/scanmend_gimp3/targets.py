@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,45 +146,73 @@ def _former(chosen: Gimp.Layer) -> tuple[Gimp.Layer, Mapping[str, Any]] | None:
         parasite = item.get_parasite(memory.PARASITE)
         remembered = memory.load(bytes(parasite.get_data())) if parasite else None
         if remembered is not None and isinstance(item, Gimp.Layer) and item.is_group():
-            mine = chosen.get_id() == item.get_id() or chosen.get_tattoo() in _made(remembered)
-            return (item, remembered) if mine else None
+            made = [one.get_id() for one in _made(item, remembered) if one is not None]
+            return (item, remembered) if chosen.get_id() in {item.get_id(), *made} else None
         item = item.get_parent()
     return None
 
 
 def _again(image: Gimp.Image, group: Gimp.Layer, remembered: Mapping[str, Any]) -> Target:
     """The target of an earlier restoration: the same place of the same layer, whatever is selected now."""
-    source = _by_tattoo(image, remembered.get("source"))
+    source = _source(image, group, remembered)
     if source is None or source.is_group():
         raise Trouble(
             _("The layer that %s was made from is no longer there; choose another layer.") % group.get_name()
         )
     box = _remembered_box(remembered.get("box"), whole(source))
-    layer = _by_tattoo(image, remembered.get("layer"))
-    if layer is not None and not _lies_in(layer, group):
-        layer = None  # the group is a copy of the one that it was made in
+    layer, removed = _made(group, remembered)
     mask = layer.get_mask() if layer is not None else None
     scratch = None
     if mask is not None:
         scratch = copied(mask, box.moved(*_offset_between(source, mask)))
-    return Target(source, box, scratch, _remembered(group, layer, remembered))
-
-
-def _remembered(group: Gimp.Layer, layer: Gimp.Layer | None, remembered: Mapping[str, Any]) -> Former:
+    made = [one.get_id() for one in (layer, removed) if one is not None]
+    others = [child for child in group.get_children() if child.get_id() not in made]
     arguments = remembered.get("arguments")
-    made = _made(remembered)
-    return Former(
-        group,
-        layer,
-        arguments if isinstance(arguments, dict) else {},
-        bool(remembered.get("hides")),
-        [child for child in group.get_children() if child.get_tattoo() not in made],
+    known = arguments if isinstance(arguments, dict) else {}
+    return Target(source, box, scratch, Former(group, layer, known, bool(remembered.get("hides")), others))
+
+
+def _made(group: Gimp.Layer, remembered: Mapping[str, Any]) -> tuple[Gimp.Layer | None, Gimp.Layer | None]:
+    """The restored layer of a group, and the one with what was removed, as far as they are still there."""
+    children = [child for child in reversed(group.get_children()) if isinstance(child, Gimp.Layer)]
+    marks = "name" in remembered  # the plug-in of GIMP 2.10 has none
+    return (
+        _marked(children, memory.PART, marks and memory.RESTORED, remembered.get("layer")),
+        _marked(children, memory.PART, marks and memory.REMOVED, remembered.get("removed")),
     )
 
 
-def _made(remembered: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The tattoos of the layers in a group that are not the person's own."""
-    return remembered.get("layer"), remembered.get("removed")
+def _source(image: Gimp.Image, group: Gimp.Layer, remembered: Mapping[str, Any]) -> Gimp.Layer | None:
+    layers = list(_all_layers(image.get_layers()))
+    at = [layer.get_id() for layer in layers].index(group.get_id())
+    below_first = layers[at:] + layers[:at]
+    return _marked(below_first, memory.SOURCE, remembered.get("name"), remembered.get("source"))
+
+
+def _marked(layers: Sequence[Gimp.Layer], parasite: str, word: Any, tattoo: Any) -> Gimp.Layer | None:
+    """The layer that a parasite marks with a word; without a word one that has no such mark.
+
+    Of several, which are copies, it is the one of the tattoo; in a copy of the image, where tattoos are
+    others, the first.
+    """
+    marked = [layer for layer in layers if mark(layer, parasite) == (word or "")]
+    first = marked[0] if word and marked else None
+    return next((layer for layer in marked if layer.get_tattoo() == tattoo), first)
+
+
+def mark(layer: Gimp.Layer, parasite: str) -> str:
+    """The word that a parasite of a layer holds; nothing where it has none."""
+    found = layer.get_parasite(parasite)
+    return memory.word(bytes(found.get_data())) if found else ""
+
+
+def _all_layers(items: Sequence[Gimp.Item]) -> Iterator[Gimp.Layer]:
+    """From top to bottom, those in groups too."""
+    for item in items:
+        if isinstance(item, Gimp.Layer):
+            yield item
+        if item.is_group():
+            yield from _all_layers(item.get_children())
 
 
 def _remembered_box(sides: Any, layer: Box) -> Box:
@@ -195,21 +223,12 @@ def _remembered_box(sides: Any, layer: Box) -> Box:
     return layer
 
 
-def _by_tattoo(image: Gimp.Image, tattoo: Any) -> Gimp.Layer | None:
-    return image.get_layer_by_tattoo(tattoo) if isinstance(tattoo, int) and tattoo > 0 else None
-
-
 def _selected(image: Gimp.Image, layer: Gimp.Layer, box: Box) -> Gegl.Buffer | None:
     """What is selected of a layer's box, kept: the person may select something else meanwhile."""
     if Gimp.Selection.is_empty(image):
         return None
     _ok, x, y = layer.get_offsets()
     return copied(image.get_selection(), box.moved(x, y))
-
-
-def _lies_in(layer: Gimp.Layer, group: Gimp.Layer) -> bool:
-    parent = layer.get_parent()
-    return parent is not None and parent.get_id() == group.get_id()
 
 
 def _offset_between(layer: Gimp.Drawable, other: Gimp.Drawable) -> tuple[int, int]:
