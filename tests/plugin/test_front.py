@@ -96,6 +96,18 @@ def test_an_engine_is_started_where_none_runs_and_is_found_the_next_time(folder:
     assert (folder / "run").stat().st_mode & 0o777 == 0o700
 
 
+def test_an_engine_is_started_at_the_next_address_where_the_first_cannot_be_had(folder: Path) -> None:
+    where = installation(Path(__file__) / "run" / "engine.sock", START)
+    where.addresses = (*where.addresses, str(folder / "run" / "engine.sock"))
+
+    with Session(where) as session:
+        pid = session.health["pid"]
+    with Session(installation(folder / "run" / "engine.sock")) as session:
+        found = session.health["pid"]
+
+    assert found == pid
+
+
 def test_a_command_that_is_missing_is_named_with_the_one_that_mends_it(folder: Path) -> None:
     with pytest.raises(Trouble) as caught:
         Session(installation(folder / "engine.sock")).open()
@@ -174,6 +186,24 @@ def test_a_profile_that_is_not_there_is_answered_with_those_that_are(session: Se
 
     assert '"gentel"' in caught.value.sentence
     assert "gentle" in caught.value.hint
+
+
+def test_a_profile_whose_file_is_not_valid_is_answered_with_what_is_wrong_in_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    file = folder / "scanmend" / "profiles" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("scanmend: 1\nnoise:\n  strength: lots\n", encoding="utf-8")
+    with serving(folder=folder) as server, Session(installation(server.address)) as session:
+        with pytest.raises(Trouble) as caught:
+            session.profile("mine")
+        with pytest.raises(Trouble) as other:
+            session.profile("nobody")
+
+    assert f"{file}, line 3" in caught.value.sentence
+    assert "lots" in caught.value.sentence
+    assert "mine" not in other.value.hint
 
 
 def test_what_was_measured_is_told_and_the_samples_need_no_second_journey(session: Session) -> None:

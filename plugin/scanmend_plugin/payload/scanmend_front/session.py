@@ -187,7 +187,7 @@ class Session(object):
         command = list(self._installation.command)
         _check_may_start(command)
         self.say(_("Starting Scanmend's engine"))
-        engine = client.Engine(self._installation.addresses[0], _PATIENCE)
+        engine = client.Engine(_usable(self._installation.addresses), _PATIENCE)
         with tempfile.TemporaryFile() as log:
             try:
                 _make_folder(engine.address)
@@ -215,34 +215,31 @@ class Session(object):
         Raises:
             Trouble: the engine went away.
         """
-        try:
-            listed = self._engine().profiles()["profiles"]
-        except client.EngineFault as fault:
-            raise trouble(fault)
-        return [
-            Profile(
-                one["name"],
-                one["purpose"] if one["own"] else known(one["purpose"]),
-                one["settings"],
-                one["own"],
-            )
-            for one in listed
-            if not one.get("error")
-        ]
+        return [_profile(one) for one in self._listed() if not one["error"]]
 
     def profile(self, name):
         # type: (str) -> Profile
         """The profile of that name.
 
         Raises:
-            Trouble: there is none.
+            Trouble: there is none, or its file is not valid.
         """
-        listed = self.profiles()
-        for profile in listed:
-            if profile.name == name:
-                return profile
-        names = ", ".join(profile.name for profile in listed)
+        listed = self._listed()
+        for one in listed:
+            if one["name"] == name:
+                if one["error"]:
+                    raise Trouble(one["error"])
+                return _profile(one)
+        names = ", ".join(one["name"] for one in listed if not one["error"])
         raise Trouble(_('There is no profile "%s".') % name, _("There are %s; choose one of them.") % names)
+
+    def _listed(self):
+        # type: () -> List[Dict[str, Any]]
+        """The profiles as the engine lists them, with those whose files are not valid."""
+        try:
+            return self._engine().profiles()["profiles"]
+        except client.EngineFault as fault:
+            raise trouble(fault)
 
     def save_profile(self, name, settings, replace=False, purpose=""):
         # type: (str, Dict[str, Any], bool, str) -> str
@@ -335,6 +332,12 @@ class Session(object):
         except BaseException:  # the host's own errors too: the thread that listens would keep the job alive
             _cancel(engine, name)
             raise
+
+
+def _profile(listed):
+    # type: (Dict[str, Any]) -> Profile
+    purpose = listed["purpose"] if listed["own"] else known(listed["purpose"])
+    return Profile(listed["name"], purpose, listed["settings"], listed["own"])
 
 
 class Exists(Trouble):
@@ -442,6 +445,19 @@ def _check_may_start(command):
             % (command[0] if command else "the command"),
             _("Install Scanmend again, then run in a terminal: %s") % REPAIR,
         )
+
+
+def _usable(addresses):
+    # type: (Sequence[str]) -> str
+    """The first address whose folder can be had: that of the login is missing in a job of cron, say."""
+    for address in addresses:
+        try:
+            _make_folder(address)
+        except (IOError, OSError):
+            continue
+        if os.access(os.path.dirname(address), os.W_OK):
+            return address
+    return addresses[0]
 
 
 def _make_folder(address):
