@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -290,3 +292,32 @@ def test_facts_are_measured_once_for_all_jobs_on_the_same_samples(monkeypatch: p
     )
 
     assert (report.facts, asked) == (facts, [])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a full disk is simulated by a small tmpfs, which only root may mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_where_samples_find_no_room_the_folder_and_what_to_do_are_told(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(small_disk))
+    with serving() as server:
+        with pytest.raises(EngineFault) as sending:
+            sent(server, noisy(400, 400))
+        restoring = server.end(sent(server, noisy(230, 230)))["error"]
+        fits = server.end(sent(server, noisy(100, 100)))["state"]
+
+    assert f"stored in {small_disk}: No space left" in sending.value.sentence
+    assert f"stored in {small_disk}: No space left" in restoring["message"]
+    assert "TMPDIR" in sending.value.hint
+    assert "TMPDIR" in restoring["hint"]
+    assert fits == "done"

@@ -27,7 +27,7 @@ from scanmend.errors import (
 )
 from scanmend.serve import wanted
 from scanmend.serve.door import Door, Guard, Json, Refusal, refused
-from scanmend.serve.jobs import RESULT, SCAN, Board, Job
+from scanmend.serve.jobs import MORE_ROOM, RESULT, SCAN, Board, Job
 
 MOST_JSON = 2**20
 """Bytes of a request that describes a job."""
@@ -142,7 +142,8 @@ class _Desk:
             part.replace(job.folder / SCAN)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Refusal(507, PublishError(f"the pixels could not be stored: {error.strerror}")) from error
+            sentence = f"the picture could not be stored in {job.folder.parents[1]}: {error.strerror}"
+            raise Refusal(507, PublishError(sentence, hint=MORE_ROOM)) from error
         except BaseException:
             part.unlink(missing_ok=True)
             raise

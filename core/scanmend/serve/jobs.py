@@ -18,6 +18,8 @@ from scanmend.serve.wanted import Wanted
 SCAN, RESULT = "scan.raw", "pixels.raw"
 """Files of samples in a job's own folder; a plane's is called after it."""
 
+MORE_ROOM = "make room there, or set TMPDIR to another folder where the engine is started"
+"""What to do where samples find no room."""
 MOST_JOBS = 1000
 """Jobs that may wait and run at once."""
 _KEPT = 256  # ended jobs that can still be asked about

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from scanmend.plan import Plan
 from scanmend.profile import Profile
 from scanmend.report import PageReport, scanmend_version
 from scanmend.serve import names, planes, previews
-from scanmend.serve.jobs import RESULT, SCAN
+from scanmend.serve.jobs import MORE_ROOM, RESULT, SCAN
 from scanmend.serve.wanted import Pixels, Wanted
 
 _KNOWN_FACTS = 64
@@ -233,7 +233,10 @@ def _restore_pixels(
         (folder / RESULT).hardlink_to(folder / SCAN)  # nobody writes to either any more
         result = scan
     for plane in set(wanted.want) & planes.MAKERS.keys():
-        planes.write(plane, folder / plane, seen, result, shape, check=functools.partial(_check, job, voice))
+        with _room_for(folder / plane):
+            planes.write(
+                plane, folder / plane, seen, result, shape, check=functools.partial(_check, job, voice)
+            )
     engine = pipeline.shared_engine(options.device, options.backend) if page.plan.steps else None
     return {
         "scanmend": scanmend_version(),
@@ -258,11 +261,21 @@ def _made(path: Path, shape: Pixels) -> np.memmap[Any, Any]:
 
     It has its room on the disk from the beginning: a full disk would otherwise be a signal that kills.
     """
-    with path.open("xb") as file:
+    with _room_for(path), path.open("xb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, shape.bytes)
         file.truncate(shape.bytes)
     return _mapped(path, shape, "r+")
+
+
+@contextlib.contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Says of samples that find no room where that was, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        sentence = f"the result could not be stored in {path.parents[2]}: {error.strerror}"
+        raise PublishError(sentence, hint=MORE_ROOM) from error
 
 
 def _mapped(path: Path, shape: Pixels, mode: Any) -> np.memmap[Any, Any]:
