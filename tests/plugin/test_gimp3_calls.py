@@ -218,6 +218,35 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("output", ["layers", "in-place"])
+def test_what_was_painted_meanwhile_is_not_painted_over(
+    output: str, gimp3: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = changed(tmp_path, "restoring", """
+_really = _keep
+def _keep(image, target, subject, result, values):
+    target.layer.invert(False)
+    _really(image, target, subject, result, values)
+""")  # fmt: skip
+    scan = made_scans["rgb8"]
+    script = """
+image = load(ARGS[0])
+one = layer(image)
+before = samples(one)
+said = call(image, one, profile='strong', output=ARGS[1])
+answer({'said': said, 'kept': bytes(255 - one for one in before) == samples(one)})
+"""
+
+    around = reaching(engine, show=[scan.parent], plug_in=folder)
+    found = gimp3.run(DRIVE[3] + script, scan, output, **around).well
+
+    assert found["kept"]
+    if output == "in-place":
+        assert "removed or changed meanwhile" in found["said"][1]
+    else:
+        assert found["said"] == ["success", ""]
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_layer_that_was_changed_meanwhile_is_left_alone(
     what: str, gimp3: Gimp, engine: Server, made_scans: dict[str, Path], tmp_path: Path

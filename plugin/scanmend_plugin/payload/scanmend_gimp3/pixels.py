@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -105,6 +106,7 @@ class Subject:
         sent: what is sent, in the layer's pixels: the target with its surroundings.
         picture: the same as the engine takes it.
         region: the target in the picture's pixels; None where it is all of it.
+        sum: a checksum of all samples that were sent; None until they were.
     """
 
     def __init__(self, drawable: Gimp.Drawable, target: Box) -> None:
@@ -121,12 +123,27 @@ class Subject:
             dtype=self.samples.dtype,
             alpha=self.samples.alpha,
             transfer=self.samples.transfer,
-            pieces=lambda: read(self.drawable.get_buffer(), self.sent, self.samples),
+            pieces=self._pieces,
         )
+        self.sum: int | None = None
+
+    def is_as_sent(self) -> bool:
+        """Whether nobody has painted on what was sent; where nothing was, there is nothing to differ from."""
+        return self.sum is None or self.sum == functools.reduce(_summed, self._now(), 0)
 
     def read(self, box: Box) -> bytes:
         """The samples of a box in the picture's pixels, as the engine would get them."""
         return b"".join(read(self.drawable.get_buffer(), box.moved(self.sent.x, self.sent.y), self.samples))
+
+    def _now(self) -> Iterator[bytes]:
+        return read(self.drawable.get_buffer(), self.sent, self.samples)
+
+    def _pieces(self) -> Iterator[bytes]:
+        total = 0
+        for piece in self._now():
+            total = _summed(total, piece)
+            yield piece
+        self.sum = total
 
     def to_srgb8(self, samples: bytes, width: int, height: int) -> bytes:
         """Samples of this picture, the engine's too, for the screen: sRGB of 8 bit, R, G, B and alpha."""
@@ -134,6 +151,10 @@ class Subject:
         scratch = _scratch(self.samples.name, width, height)
         scratch.set(box.rectangle(), self.samples.name, samples)
         return scratch.get(box.rectangle(), 1.0, _SHOWN, Gegl.AbyssPolicy.NONE)
+
+
+def _summed(total: int, piece: bytes) -> int:
+    return zlib.crc32(piece, total)
 
 
 def whole(drawable: Gimp.Drawable) -> Box:

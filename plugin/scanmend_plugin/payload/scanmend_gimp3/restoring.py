@@ -63,8 +63,9 @@ def run(call: Call) -> None:
         else:
             targets.check_for_layers(target)
         profile = session.profile(values["profile"])
+        targets.check_still_there(subject, unpainted=False)
         result = session.restore(
-            job or subject.picture,
+            job if job is not None and subject.is_as_sent() else subject.picture,
             controls.settings(profile.settings, values),
             profile.name,
             region=subject.region,
@@ -105,8 +106,9 @@ def _asked(call: Call, target: Target, subject: Subject, session: Session, keys:
 def _keep(
     image: Gimp.Image, target: Target, subject: Subject, result: Result, values: Mapping[str, Any]
 ) -> None:
-    targets.check_still_there(subject)
-    if values["output"] == controls.IN_PLACE:
+    in_place = values["output"] == controls.IN_PLACE
+    targets.check_still_there(subject, unpainted=in_place)
+    if in_place:
         layers.replace(image, target, subject, result)
     else:
         layers.insert(image, target, subject, result, values)

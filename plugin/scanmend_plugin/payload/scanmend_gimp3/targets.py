@@ -109,14 +109,19 @@ def check_in_place(target: Target) -> None:
         )
 
 
-def check_still_there(subject: Subject) -> None:
+def check_still_there(subject: Subject, *, unpainted: bool) -> None:
     """Refuses where somebody has changed the layer so far meanwhile that the result does not fit.
 
+    Args:
+        subject: the layer.
+        unpainted: whether its samples have to be those that were sent: the result takes their place.
+
     Raises:
-        Trouble: it is gone, or of another size or kind.
+        Trouble: it is gone, or of another size or kind, or was painted on.
     """
     layer = subject.drawable
-    if not layer.is_valid() or whole(layer) != subject.layer or samples_of(layer) != subject.samples:
+    there = layer.is_valid() and whole(layer) == subject.layer and samples_of(layer) == subject.samples
+    if not there or (unpainted and not subject.is_as_sent()):
         raise Trouble(_("The layer was removed or changed meanwhile; nothing was done to it. Start again."))
 
 
