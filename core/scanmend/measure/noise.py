@@ -169,7 +169,8 @@ def _restless(ratio: FloatArray) -> FloatArray:
 
 def _calm(score: FloatArray, bins: Array) -> Array:
     """Indices of the calmest windows of each bin, so that no tone is preferred."""
-    order = np.lexsort((score, bins))
+    order = np.argsort(score, kind="stable")
+    order = order[np.argsort(bins[order].astype(np.int16), kind="stable")]  # as lexsort, in half its time
     size = np.bincount(bins)
     rank = np.arange(len(bins)) - np.repeat(np.cumsum(size) - size, size)
     calmest: Array = order[rank < np.maximum(_CALM * size, _FEWEST)[bins[order]]]
