@@ -13,6 +13,7 @@ from gimpenums import (
     LAYER_MODE_NORMAL,
     LAYER_MODE_NORMAL_LEGACY,
     PARASITE_PERSISTENT,
+    PARASITE_UNDOABLE,
 )
 from scanmend_front import memory
 from scanmend_front.faults import Trouble
@@ -21,6 +22,7 @@ from scanmend_front.words import title
 
 from scanmend_gimp2.native import native
 from scanmend_gimp2.pixels import Box, read, whole, write
+from scanmend_gimp2.targets import mark
 
 MYPY = False
 if MYPY:
@@ -56,15 +58,22 @@ def insert(image, target, subject, result, arguments):
             pdb.gimp_item_delete(layer)
         raise
     removed, restored = made
+    _attach(removed, memory.PART, memory.REMOVED.encode("ascii"))
+    _attach(restored, memory.PART, memory.RESTORED.encode("ascii"))
+    source = mark(target.layer, memory.SOURCE) or memory.new_name()
     group = pdb.gimp_layer_group_new(image)
     group.name = native(_("Restored: %s") % title(arguments["profile"]))
-    _remember(group, target, restored, removed, result, arguments)  # later GIMP could not undo it
+    remembered = dict(_memory(target, restored, removed, result, arguments), name=source)
+    _attach(group, memory.PARASITE, memory.dump(remembered))  # later GIMP could not undo it
     with _one_step(image):
+        _attach(target.layer, memory.SOURCE, source.encode("ascii"), PARASITE_UNDOABLE)
         _place(image, group, target)
         _put(image, group, restored, target)
         removed.visible = False
         _put(image, group, removed, target)
-        _mask(group, restored, target)
+        _mask(group, restored, target)  # before others come: the group has the box's size
+        for other in reversed(target.former.others if target.former is not None else ()):
+            pdb.gimp_image_reorder_item(image, other, group, 0)
         _show(target, group)
         image.active_layer = restored
 
@@ -90,7 +99,7 @@ def replace(image, target, subject, result):
         else:
             with _selection_of(image, target, former):
                 layer.merge_shadow(True)
-            image.remove_layer(former.group)
+            _leave(image, former)
             layer.visible = True
             image.active_layer = layer
         layer.update(*target.box)
@@ -102,9 +111,19 @@ def _place(image, group, target):
     former = target.former
     above = former.group if former is not None else target.layer
     parent, position = above.parent, pdb.gimp_image_get_item_position(image, above)
+    others = former.others if former is not None else ()
     if former is not None:
-        image.remove_layer(former.group)  # first, or the new names would be numbered
-    pdb.gimp_image_insert_layer(image, group, parent, position)
+        _leave(image, former)  # first, or the new names would be numbered
+    pdb.gimp_image_insert_layer(image, group, parent, position + len(others))
+
+
+def _leave(image, former):
+    # type: (gimp.Image, Former) -> None
+    """Removes an earlier restoration; what the person has put into its group stays in its place."""
+    parent, position = former.group.parent, pdb.gimp_image_get_item_position(image, former.group)
+    for other in reversed(former.others):
+        pdb.gimp_image_reorder_item(image, other, parent, position)
+    image.remove_layer(former.group)
 
 
 def _put(image, group, layer, target):
@@ -134,10 +153,10 @@ def _add_mask(layer, amounts):
     layer.edit_mask = False  # GIMP would paint on the new mask from now on
 
 
-def _remember(group, target, restored, removed, result, arguments):
-    # type: (gimp.GroupLayer, Target, gimp.Layer, gimp.Layer, Result, Dict[str, Any]) -> None
+def _memory(target, restored, removed, result, arguments):
+    # type: (Target, gimp.Layer, gimp.Layer, Result, Dict[str, Any]) -> Dict[str, Any]
     """What the group remembers, so that it can be made anew."""
-    values = {
+    return {
         "arguments": dict(arguments),
         "source": target.layer.tattoo,
         "layer": restored.tattoo,
@@ -145,7 +164,11 @@ def _remember(group, target, restored, removed, result, arguments):
         "box": list(target.box),
         "report": result.report if len(repr(result.report)) < _MOST_REPORT else {},
     }
-    group.attach_new_parasite(native(memory.PARASITE), PARASITE_PERSISTENT, memory.dump(values))
+
+
+def _attach(layer, parasite, data, flags=0):
+    # type: (gimp.Layer, str, bytes, int) -> None
+    layer.attach_new_parasite(native(parasite), PARASITE_PERSISTENT | flags, data)
 
 
 def _show(target, group):
@@ -196,6 +219,7 @@ def _selection_of(image, target, former):
     x, y = target.layer.offsets
     box = target.box
     try:
+        pdb.gimp_context_set_feather(False)  # a script that calls may have chosen otherwise for itself
         pdb.gimp_image_select_rectangle(
             image, CHANNEL_OP_REPLACE, box.x + x, box.y + y, box.width, box.height
         )

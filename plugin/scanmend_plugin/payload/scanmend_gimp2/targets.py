@@ -12,7 +12,7 @@ from scanmend_gimp2.pixels import Box, read, whole
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Optional, Tuple  # noqa: F401 - type comments
+    from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple  # noqa: F401 - type comments
 
 pdb = gimp.pdb
 
@@ -24,13 +24,15 @@ class Former(object):
         group: its layers.
         layer: the restored one; None where it was taken away.
         arguments: what it was made with.
+        others: what the person has put into the group.
     """
 
-    def __init__(self, group, layer, arguments):
-        # type: (gimp.GroupLayer, Optional[gimp.Layer], Dict[str, Any]) -> None
+    def __init__(self, group, layer, arguments, others):
+        # type: (gimp.GroupLayer, Optional[gimp.Layer], Dict[str, Any], Sequence[gimp.Layer]) -> None
         self.group = group
         self.layer = layer
         self.arguments = arguments
+        self.others = tuple(others)
 
 
 class Target(object):
@@ -132,8 +134,8 @@ def _former(chosen):
         remembered = memory.load(parasite.data) if parasite is not None else None
         if remembered is not None and isinstance(item, gimp.GroupLayer):
             # A layer that somebody has put into the group is the person's own.
-            made = (remembered.get("layer"), remembered.get("removed"))
-            return (item, remembered) if chosen.ID == item.ID or chosen.tattoo in made else None
+            made = [one.ID for one in _made(item, remembered) if one is not None]
+            return (item, remembered) if chosen.ID in [item.ID] + made else None
         item = item.parent
     return None
 
@@ -141,25 +143,72 @@ def _former(chosen):
 def _again(image, group, remembered):
     # type: (gimp.Image, gimp.GroupLayer, Dict[str, Any]) -> Target
     """The target of an earlier restoration: the same place of the same layer, whatever is selected now."""
-    source = _by_tattoo(image, remembered.get("source"))
+    source = _source(image, group, remembered)
     if source is None or isinstance(source, gimp.GroupLayer):
         raise Trouble(
             _("The layer that %s was made from is no longer there; choose another layer.") % text(group.name)
         )
     box = _remembered_box(remembered.get("box"), whole(source))
-    layer = _by_tattoo(image, remembered.get("layer"))
-    if layer is not None and (layer.parent is None or layer.parent.ID != group.ID):
-        layer = None  # the group is a copy of the one that it was made in
+    layer, removed = _made(group, remembered)
     amounts = None
     if layer is not None and layer.mask is not None:
         left, top = _offset_between(source, layer)
         place = Box(box.x + left, box.y + top, box.width, box.height)
         if _lies_in(place, whole(layer)):
             amounts = b"".join(read(layer.mask, place))
+    made = [one.ID for one in (layer, removed) if one is not None]
+    others = [child for child in group.layers if child.ID not in made]
     arguments = remembered.get("arguments")
-    return Target(
-        source, box, amounts, Former(group, layer, arguments if isinstance(arguments, dict) else {})
+    known = arguments if isinstance(arguments, dict) else {}
+    return Target(source, box, amounts, Former(group, layer, known, others))
+
+
+def _made(group, remembered):
+    # type: (gimp.GroupLayer, Dict[str, Any]) -> Tuple[Optional[gimp.Layer], Optional[gimp.Layer]]
+    """The restored layer of a group, and the one with what was removed, as far as they are still there."""
+    children = list(reversed(group.layers))
+    return (
+        _marked(children, memory.PART, memory.RESTORED, remembered.get("layer")),
+        _marked(children, memory.PART, memory.REMOVED, remembered.get("removed")),
     )
+
+
+def _source(image, group, remembered):
+    # type: (gimp.Image, gimp.GroupLayer, Dict[str, Any]) -> Optional[gimp.Layer]
+    layers = list(_all_layers(image.layers))
+    at = [layer.ID for layer in layers].index(group.ID)
+    below_first = layers[at:] + layers[:at]
+    name = remembered.get("name")
+    return _marked(below_first, memory.SOURCE, name, remembered.get("source")) if name else None
+
+
+def _marked(layers, parasite, word, tattoo):
+    # type: (List[gimp.Layer], str, Any, Any) -> Optional[gimp.Layer]
+    """The layer that a parasite marks with a word.
+
+    Of several, which are copies, it is the one of the tattoo; in a copy of the image, where tattoos are
+    others, the first.
+    """
+    marked = [layer for layer in layers if mark(layer, parasite) == word]
+    first = marked[0] if marked else None
+    return next((layer for layer in marked if layer.tattoo == tattoo), first)
+
+
+def mark(layer, parasite):
+    # type: (gimp.Layer, str) -> str
+    """The word that a parasite of a layer holds; nothing where it has none."""
+    found = layer.parasite_find(native(parasite))
+    return memory.word(found.data) if found is not None else ""
+
+
+def _all_layers(layers):
+    # type: (Sequence[gimp.Layer]) -> Iterator[gimp.Layer]
+    """From top to bottom, those in groups too."""
+    for layer in layers:
+        yield layer
+        if isinstance(layer, gimp.GroupLayer):
+            for below in _all_layers(layer.layers):
+                yield below
 
 
 def _remembered_box(sides, layer):
@@ -179,11 +228,6 @@ def _lies_in(box, other):
         and box.x + box.width <= other.x + other.width
         and box.y + box.height <= other.y + other.height
     )
-
-
-def _by_tattoo(image, tattoo):
-    # type: (gimp.Image, Any) -> Optional[gimp.Layer]
-    return image.get_layer_by_tattoo(tattoo) if isinstance(tattoo, int) and tattoo > 0 else None
 
 
 def _selected(image, layer, box):
