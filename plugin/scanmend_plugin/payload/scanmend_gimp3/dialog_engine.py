@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -171,9 +172,13 @@ class Engine:
         rows = max(1, _STRIP // (own.width * own.pixel_size))
 
         def pieces() -> Iterator[bytes]:
+            total = 0
             for top in range(0, own.height, rows):
                 box = Box(0, top, own.width, min(rows, own.height - top))
-                yield task.ask(partial(self._subject.read, box))
+                piece = task.ask(partial(self._subject.read, box))
+                total = zlib.crc32(piece, total)
+                yield piece
+            self._subject.sum = total  # whoever paints while the dialog is open has it restored too
 
         return Picture(own.height, own.width, own.channels, own.dtype, own.alpha, own.transfer, pieces)
 
