@@ -148,7 +148,8 @@ class Follower(object):
                 box = Box(0, top, own.width, min(rows, own.height - top))
                 yield task.ask(functools.partial(self._subject.read, box))
 
-        return Picture(own.height, own.width, own.channels, own.dtype, own.alpha, own.transfer, pieces)
+        counted = functools.partial(self._subject.counted, pieces())
+        return Picture(own.height, own.width, own.channels, own.dtype, own.alpha, own.transfer, counted)
 
     # --- in the dialog's thread ----------------------------------------------------------
 

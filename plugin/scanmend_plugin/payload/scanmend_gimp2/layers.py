@@ -100,7 +100,8 @@ def replace(image, target, subject, result):
             with _selection_of(image, target, former):
                 layer.merge_shadow(True)
             _leave(image, former)
-            layer.visible = True
+            if former.hides:
+                layer.visible = True
             image.active_layer = layer
         layer.update(*target.box)
 
@@ -156,12 +157,14 @@ def _add_mask(layer, amounts):
 def _memory(target, restored, removed, result, arguments):
     # type: (Target, gimp.Layer, gimp.Layer, Result, Dict[str, Any]) -> Dict[str, Any]
     """What the group remembers, so that it can be made anew."""
+    hid = target.former.hides if target.former is not None else target.layer.visible
     return {
         "arguments": dict(arguments),
         "source": target.layer.tattoo,
         "layer": restored.tattoo,
         "removed": removed.tattoo,
         "box": list(target.box),
+        "hides": bool(hid and _is_replaced(target)),
         "report": result.report if len(repr(result.report)) < _MOST_REPORT else {},
     }
 
@@ -184,8 +187,14 @@ def _show(target, group):
     pdb.gimp_layer_set_blend_space(group, pdb.gimp_layer_get_blend_space(source))
     pdb.gimp_layer_set_composite_space(group, pdb.gimp_layer_get_composite_space(source))
     pdb.gimp_layer_set_composite_mode(group, pdb.gimp_layer_get_composite_mode(source))
-    if target.amounts is None and target.box == whole(source) and not _covers(source):
+    if _is_replaced(target):
         source.visible = False
+
+
+def _is_replaced(target):
+    # type: (Target) -> bool
+    """Whether the source has to be hidden: all of it is restored, and it would shine through."""
+    return target.amounts is None and target.box == whole(target.layer) and not _covers(target.layer)
 
 
 def _covers(layer):

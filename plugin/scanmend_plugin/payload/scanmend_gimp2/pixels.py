@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, print_function, unicode_literals
 
+import zlib
 from collections import namedtuple
 
 import gimp
@@ -49,6 +50,7 @@ class Subject(object):
         sent: what is sent, in the layer's pixels: the target with its surroundings.
         region: the target in the pixels of what is sent; None where it is all of it.
         picture: what is sent, as the engine takes it.
+        sum: a checksum of all samples that were sent; None until they were.
     """
 
     def __init__(self, layer, target):
@@ -69,8 +71,28 @@ class Subject(object):
             dtype=_TRAVELS.get(precision // 100, "float32"),
             alpha="straight" if layer.has_alpha else "none",
             transfer="linear" if precision % 100 < _LINEAR else "display",
-            pieces=lambda: self._pieces(self.sent),
+            pieces=lambda: self.counted(self._pieces(self.sent)),
         )
+        self.sum = None  # type: Optional[int]
+
+    def counted(self, pieces):
+        # type: (Iterable[bytes]) -> Iterator[bytes]
+        """The pieces that are sent, whose checksum is kept."""
+        total = 0
+        for piece in pieces:
+            total = zlib.crc32(piece, total)
+            yield piece
+        self.sum = total
+
+    def is_as_sent(self):
+        # type: () -> bool
+        """Whether nobody has painted on what was sent; where nothing was, there is nothing to differ from."""
+        if self.sum is None:
+            return True
+        total = 0
+        for piece in self._pieces(self.sent):
+            total = zlib.crc32(piece, total)
+        return self.sum == total
 
     def read(self, box):
         # type: (Box) -> bytes

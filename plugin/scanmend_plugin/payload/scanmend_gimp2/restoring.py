@@ -60,22 +60,26 @@ def _restore(session, image, target, subject, values, source, progress):
     if in_place:
         targets.check_in_place(target)
     profile = session.profile(values["profile"])
+    targets.check_still_there(subject, unpainted=False)
+    sent = source if subject.is_as_sent() else subject.picture
     result = session.restore(
-        source,
+        sent,
         controls.settings(profile.settings, values),
         profile.name,
         region=subject.region,
         want=() if in_place else (layers.REMOVED,),
         progress=progress.tell,
     )
-    targets.check_still_there(target, subject.size)
-    if result.unchanged:
-        _say_unchanged(target)
-    elif in_place:
-        layers.replace(image, target, subject, result)
-    else:
-        layers.insert(image, target, subject, result, values)
-    result.drop()
+    try:
+        targets.check_still_there(subject, unpainted=in_place)
+        if result.unchanged:
+            _say_unchanged(target)
+        elif in_place:
+            layers.replace(image, target, subject, result)
+        else:
+            layers.insert(image, target, subject, result, values)
+    finally:
+        result.drop()
 
 
 def _asked(installation, session, target, subject, values):

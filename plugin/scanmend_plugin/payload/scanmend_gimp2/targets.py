@@ -14,6 +14,8 @@ MYPY = False
 if MYPY:
     from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple  # noqa: F401 - type comments
 
+    from scanmend_gimp2.pixels import Subject  # noqa: F401 - type comments
+
 pdb = gimp.pdb
 
 
@@ -24,14 +26,16 @@ class Former(object):
         group: its layers.
         layer: the restored one; None where it was taken away.
         arguments: what it was made with.
+        hides: whether its source was hidden for it.
         others: what the person has put into the group.
     """
 
-    def __init__(self, group, layer, arguments, others):
-        # type: (gimp.GroupLayer, Optional[gimp.Layer], Dict[str, Any], Sequence[gimp.Layer]) -> None
+    def __init__(self, group, layer, arguments, hides, others):
+        # type: (gimp.GroupLayer, Optional[gimp.Layer], Dict[str, Any], bool, Sequence[gimp.Layer]) -> None
         self.group = group
         self.layer = layer
         self.arguments = arguments
+        self.hides = hides
         self.others = tuple(others)
 
 
@@ -95,16 +99,20 @@ def check_in_place(target):
         )
 
 
-def check_still_there(target, size):
-    # type: (Target, Box) -> None
+def check_still_there(subject, unpainted):
+    # type: (Subject, bool) -> None
     """Refuses where somebody has changed the layer so far meanwhile that the result does not fit.
 
+    Args:
+        subject: the layer.
+        unpainted: whether its samples have to be those that were sent: the result takes their place.
+
     Raises:
-        Trouble: it is gone, or of another size.
+        Trouble: it is gone, or of another size, or was painted on.
     """
-    gone = not pdb.gimp_item_is_valid(target.layer)
-    if gone or whole(target.layer) != size:
-        raise Trouble(_("The layer was removed or resized meanwhile; nothing was changed. Start again."))
+    there = pdb.gimp_item_is_valid(subject.layer) and whole(subject.layer) == subject.size
+    if not there or (unpainted and not subject.is_as_sent()):
+        raise Trouble(_("The layer was removed or changed meanwhile; nothing was done to it. Start again."))
 
 
 def _checked(image, drawable):
@@ -160,7 +168,7 @@ def _again(image, group, remembered):
     others = [child for child in group.layers if child.ID not in made]
     arguments = remembered.get("arguments")
     known = arguments if isinstance(arguments, dict) else {}
-    return Target(source, box, amounts, Former(group, layer, known, others))
+    return Target(source, box, amounts, Former(group, layer, known, bool(remembered.get("hides")), others))
 
 
 def _made(group, remembered):
