@@ -386,7 +386,8 @@ def trouble(fault):
     if fault.kind == "protocol":
         return Trouble(
             _("The plug-in and Scanmend's engine are of different versions: %s") % fault.sentence,
-            _("Run in a terminal: %s") % (REPAIR + ", then: pkill -f 'scanmend serve'"),
+            _("Run in a terminal: %s. The engine that runs ends by itself after ten minutes without work.")
+            % REPAIR,
         )
     if fault.kind == "unreachable":
         cause = fault.sentence.partition(": ")[2]  # what stands before it says the same as we do
