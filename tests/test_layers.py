@@ -60,7 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.serve.client": set(),
     "scanmend.serve": {
         "starlette", "uvicorn", "numpy", "scanmend.formats", "scanmend.pipeline", "scanmend.places",
-        "scanmend.publish", "scanmend.report", "scanmend.sidecar", "scanmend.serve.client", "scanmend.xmp", *_DECIDING, *_LEAVES,
+        "scanmend.publish", "scanmend.report", "scanmend.sidecar", "scanmend.serve.client",
+        "scanmend.xmp", *_DECIDING, *_LEAVES,
     },
     "scanmend": {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,
@@ -73,9 +74,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Inside GIMP there is the standard library, GIMP itself, and what both plug-ins share.
     "scanmend_front": {"scanmend_client"},
     "scanmend_gimp3": {"gi", "scanmend_client", "scanmend_front"},
-    "scanmend_gimp2": {"gimp", "gimpenums", "gimpfu", "gimpui", "gtk", "gobject", "scanmend_client", "scanmend_front"},
+    "scanmend_gimp2": {
+        "gimp", "gimpenums", "gimpfu", "gimpui", "gtk", "gobject", "scanmend_client", "scanmend_front",
+    },
     "scanmend_plugin": {
-        "scanmend", "scanmend.errors", "scanmend.places", "scanmend.profile", "scanmend.publish", "scanmend.serve.client",
+        "scanmend", "scanmend.errors", "scanmend.places", "scanmend.profile", "scanmend.publish",
+        "scanmend.serve.client",
     },
     # The daemon stays small: neither torch nor NumPy, which the engine process holds.
     "scanmend_daemon": {
