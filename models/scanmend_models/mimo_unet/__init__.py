@@ -1,0 +1,1 @@
+"""MIMO-UNet, a coarse-to-fine deblurring network, and what all networks of its family share."""
