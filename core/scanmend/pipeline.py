@@ -211,7 +211,7 @@ def inspect_file(path: Path, profile: Profile, limits: Limits = Limits()) -> Ins
 def _measured(report: PageReport) -> dict[str, Any]:
     """What was measured about the samples; None each where the page cannot be restored."""
     values = report.facts.to_dict() if report.facts else {}
-    return {key: values.get(key) for key in ("noise", "jpeg", "screen")}
+    return {key: values.get(key) for key in ("noise", "jpeg", "screen", "blur")}
 
 
 def restore(

@@ -9,7 +9,7 @@ from scanmend.cli import inputs as names
 from scanmend.cli import out, words
 from scanmend.cli.stopping import stop_requests
 from scanmend.errors import Cancelled, ScanmendError, as_scanmend_error
-from scanmend.measure import NoiseFacts
+from scanmend.measure import BlurFacts, NoiseFacts
 from scanmend.pipeline import Inspection, inspect_file
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _measured(page: dict[str, Any]) -> list[str]:
         lines.append(f"by tone, from black to white: {levels}")
     if facts.windows and page["color"] != "grey":
         lines.append(f"colour noise {facts.chroma:.1f} times that of the brightness")
-    return lines + _saved(page["jpeg"]) + _printed(page["screen"])
+    return lines + _saved(page["jpeg"]) + _printed(page["screen"]) + _blurred(page["blur"])
 
 
 def _saved(jpeg: dict[str, Any] | None) -> list[str]:
@@ -98,3 +98,7 @@ def _printed(screen: dict[str, Any] | None) -> list[str]:
     if screen is None:
         return []
     return [f"halftone screen: {screen['pitch']:.1f} pixels from dot to dot at {screen['angle']:.0f} degrees"]
+
+
+def _blurred(blur: dict[str, Any] | None) -> list[str]:
+    return [words.blur(BlurFacts(**blur))] if blur else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from scanmend.measure import NoiseFacts
+    from scanmend.measure import BlurFacts, NoiseFacts
     from scanmend.pipeline import Inspection
     from scanmend.report import PageReport, Report
 
@@ -34,6 +34,19 @@ def noise(facts: NoiseFacts) -> str:
     doubt = f" give or take {math.expm1(facts.error):.0%}" if facts.error else ""
     correlated = f" (correlated {facts.correlation:.1f})" if facts.correlation >= 0.05 else ""
     return f"noise {facts.sigma * 255:.1f}/255{doubt}{correlated}"
+
+
+def blur(facts: BlurFacts) -> str:
+    """What blurred a picture and how far, and how sure that is."""
+    if facts.kind == "none":
+        return f"sharp (blurred with a chance of {facts.chance:.0%})"
+    doubt = f" give or take {math.expm1(facts.error):.0%}" if facts.error else ""
+    size = {
+        "motion": f"by a shake of {2 * facts.radius:.1f} pixels{doubt} at {facts.angle:.0f} degrees",
+        "defocus": f"out of focus, radius {facts.radius:.1f} pixels{doubt}",
+        "scanner": f"by soft optics, {facts.radius:.1f} pixels{doubt}",
+    }[facts.kind]
+    return f"blurred {size} (chance {facts.chance:.0%})"
 
 
 def megapixels(amount: float) -> str:

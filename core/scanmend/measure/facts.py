@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scanmend.image import to_float
-from scanmend.measure import jpeg, noise, sampling, screen, tiles
+from scanmend.measure import blur, jpeg, noise, sampling, screen, tiles
 from scanmend.measure.patches import join
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from scanmend.formats.base import Page
     from scanmend.image import Array, FloatArray, Layout
+    from scanmend.measure.blur import BlurFacts
     from scanmend.measure.jpeg import JpegFacts
     from scanmend.measure.screen import Screen
 
@@ -60,6 +61,7 @@ class Facts:
         noise: the noise of the page.
         jpeg: what JPEG has left in the samples, whatever file they are in now; None where nothing was found.
         screen: the dots of a print; None where there are none.
+        blur: how sharp the page is; None where that could not be judged.
     """
 
     height: int
@@ -69,6 +71,7 @@ class Facts:
     noise: NoiseFacts
     jpeg: JpegFacts | None = None
     screen: Screen | None = None
+    blur: BlurFacts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON-ready values: nested dicts, lists, numbers, None."""
@@ -101,6 +104,7 @@ def measure(page: Page, *, windows: int = sampling.WINDOWS) -> Facts:
         noise=_judge(site.pixels for site in sites),
         jpeg=jpeg.judge(pieces, page.jpeg_quality, grey=grey),
         screen=screen.find(pieces),
+        blur=blur.judge(pieces),
     )
 
 
