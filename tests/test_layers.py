@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.endings": set(),
     "scanmend.image": {"numpy", "scanmend.errors"},
     "scanmend.icc": {"scanmend.image"},
+    "scanmend.psf": {"numpy", "scanmend.image"},
     "scanmend.xmp": {"scanmend.errors"},
     "scanmend.formats": {
         "numpy", "PIL", "imagecodecs", "simplejpeg", "scanmend.endings", "scanmend.icc", *_LEAVES,
@@ -47,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scanmend.engine_openvino", "scanmend.tiling", "scanmend.plan", "scanmend.cards", *_LEAVES,
     },
     "scanmend.evaluate": {
-        "numpy", "scanmend.engine", "scanmend.formats", "scanmend.plan", "scanmend.cards", *_LEAVES,
+        "numpy", "scanmend.engine", "scanmend.formats", "scanmend.plan", "scanmend.cards", "scanmend.psf",
+        *_LEAVES,
     },
     "scanmend.publish": {"scanmend.errors"},
     "scanmend.sidecar": set(),

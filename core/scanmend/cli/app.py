@@ -251,8 +251,16 @@ def models_verify(*, json: Json = False) -> None:
     raise typer.Exit(command.verify(json=json))
 
 
+class Task(str, Enum):
+    """What models are evaluated at."""
+
+    denoise = "denoise"
+    deblur = "deblur"
+
+
 @models_app.command("evaluate")
 def models_evaluate(
+    task: Annotated[Task, typer.Argument(help="What the models are to take out.")] = Task.denoise,
     *,
     images: Annotated[
         list[str],
@@ -266,16 +274,17 @@ def models_evaluate(
         int, typer.Option("--most", min=1, max=500, help="Pictures at most, spread over those found.")
     ] = 40,
     unclipped: Annotated[
-        bool, typer.Option("--unclipped", help="Leaves the noise as it is, where scan files clip it.")
+        bool, typer.Option("--unclipped", help="For denoise: leaves the noise as it is; scan files clip it.")
     ] = False,
     device: Device = "auto",
     backend: Annotated[Backend, typer.Option("--backend", help="What runs the networks.")] = Backend.auto,
     json: Json = False,
 ) -> None:
-    """Adds noise to your own pictures and tells how well the models take it out, and how fast."""
+    """Adds noise or blur to your own pictures and tells how well the models take it out, and how fast."""
     from scanmend.cli import models as command  # noqa: PLC0415
 
     command.evaluate(
+        task.value,
         images,
         model or [],
         most=most,

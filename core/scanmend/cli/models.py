@@ -12,16 +12,20 @@ from scanmend.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from scanmend.evaluate import Mark
+    from scanmend.engine import Engine
+    from scanmend.evaluate import Mark, deblur
     from scanmend.image import FloatArray
 
 _SMALLEST = 64  # pixels of a side: less says nothing about a network
 
 
 def list_all(*, json: bool) -> None:
-    """One row for each installed model."""
-    installed = cards.installed()
+    """One row for each installed model; what is left out, and why, on standard error."""
+    installed, faults = _with_faults()
+    for fault in faults:
+        out.remark(str(fault.error))
     if json:
         out.json_document([_values(card) for card in installed])
         return
@@ -37,21 +41,58 @@ def list_all(*, json: bool) -> None:
     )
 
 
+def _with_faults() -> tuple[tuple[cards.Card, ...], tuple[cards.Fault, ...]]:
+    shipped = cards.shipped()
+    own, faults = cards.own(shipped)
+    return (*shipped, *own), faults
+
+
 def verify(*, json: bool) -> int:
     """Hashes the weights of every model; returns the exit code."""
-    installed = cards.installed()
+    installed, faults = _with_faults()
     if not installed:
         raise ModelError("no model is installed", hint="install Scanmend again")
-    failed = False
-    for card in installed:
-        error = problem(card)
-        failed = failed or error is not None
+    found = [(card.name, card.sha256, problem(card)) for card in installed]
+    found += [(fault.name, "", fault.error) for fault in faults]
+    for name, sha256, error in found:
         if json:
-            values = {"model": card.name, "ok": error is None, "sha256": card.sha256}
+            values = {"model": name, "ok": error is None, "sha256": sha256}
             out.json_line({**values, "error": error.to_dict() if error else None})
         else:
-            out.say(str(error) if error else f"{card.name}: ok")
-    return ModelError.exit_code if failed else 0
+            out.say(str(error) if error else f"{name}: ok")
+    return ModelError.exit_code if any(error for _name, _sha256, error in found) else 0
+
+
+def import_file(path: Path, name: str | None, *, json: bool) -> None:
+    """Makes a model of a person's own weights, and says how it is used.
+
+    Raises:
+        ScanmendError: the file cannot be used, or the model cannot be stored.
+    """
+    from scanmend.importing import import_file  # noqa: PLC0415 - loads torch
+
+    card, new = import_file(path, name)
+    if json:
+        out.json_document({**_values(card), "new": new})
+        return
+    state = "imported" if new else "already there"
+    out.say(f"{card.name}: {state}: {card.title.removesuffix(', imported')}, {card.parameters:,} parameters")
+    out.remark(f"choose it in a profile, or with: --set {card.stage}.model={card.name}")
+
+
+def remove(name: str, *, json: bool) -> None:
+    """Removes a model that was imported.
+
+    Raises:
+        ModelError: there is none of that name, or it ships with Scanmend.
+    """
+    from scanmend import own  # noqa: PLC0415 - only here
+
+    own.remove(name)
+    if json:
+        out.json_line({"model": name, "removed": True})
+    else:
+        out.say(f"{name}: removed")
 
 
 def problem(card: cards.Card) -> ModelError | None:
@@ -64,6 +105,7 @@ def problem(card: cards.Card) -> ModelError | None:
 
 
 def evaluate(
+    task: str,
     images: Sequence[str],
     models: Sequence[str],
     *,
@@ -73,27 +115,40 @@ def evaluate(
     backend: str,
     json: bool,
 ) -> None:
-    """Marks models on a person's own clean pictures with white noise added.
+    """Marks models on a person's own clean pictures, made worse: with white noise, or blurred in three ways.
 
     Args:
+        task: denoise or deblur.
         images: folders, files or patterns.
-        models: names; empty for all of the noise stage.
+        models: names; empty for all of the stage.
         most: pictures at most, spread over those that were found.
-        clipped: whether noisy pictures are brought to 8 bits, as scan files are.
+        clipped: whether noisy pictures are brought to 8 bits, as scan files are; blurred ones always are.
         device: as `engine.choose_device` takes it.
         backend: auto, torch or openvino.
         json: one object a line instead of a table.
 
     Raises:
-        UsageError: there are no pictures, or one is too small.
-        ModelError: a model is not installed, or is not for noise.
+        UsageError: there are no pictures, or one is too small; or blurred ones are not to be clipped.
+        ModelError: a model is not installed, or is for something else.
     """
-    chosen = _noise_models(models)
+    if task == "deblur" and not clipped:
+        raise UsageError("--unclipped is about noise", hint="leave it out for deblur")
+    chosen = _models({"denoise": "noise", "deblur": "blur"}[task], models)
     pictures = _pictures(images, most)
     from scanmend.engine import Engine  # noqa: PLC0415 - here is work
-    from scanmend.evaluate import evaluate as mark  # noqa: PLC0415
 
     engine = Engine(device, backend=backend)
+    if task == "deblur":
+        _evaluate_deblur(engine, chosen, pictures, json=json)
+    else:
+        _evaluate_denoise(engine, chosen, pictures, clipped=clipped, json=json)
+
+
+def _evaluate_denoise(
+    engine: Engine, chosen: Sequence[cards.Card], pictures: Sequence[FloatArray], *, clipped: bool, json: bool
+) -> None:
+    from scanmend.evaluate import evaluate as mark  # noqa: PLC0415 - loads NumPy
+
     rows: list[Mark] = []
     for card in chosen:
         for row in mark(engine, card, pictures, clipped=clipped):
@@ -104,14 +159,31 @@ def evaluate(
         _show(rows, clipped=clipped)
 
 
-def _noise_models(wanted: Sequence[str]) -> list[cards.Card]:
+def _evaluate_deblur(
+    engine: Engine, chosen: Sequence[cards.Card], pictures: Sequence[FloatArray], *, json: bool
+) -> None:
+    from scanmend.evaluate import deblur  # noqa: PLC0415 - loads NumPy
+
+    rows: list[deblur.Mark] = []
+    for card in chosen:
+        for row in deblur.evaluate(engine, card, pictures):
+            rows.append(row)
+            if json:
+                out.json_line(row.to_dict())
+    if not json:
+        _show_deblurring(rows)
+
+
+def _models(stage: str, wanted: Sequence[str]) -> list[cards.Card]:
+    """The named models of a stage, or all of it."""
     installed = cards.installed()
     chosen = [cards.find(name, installed) for name in dict.fromkeys(wanted)]
-    if others := [card.name for card in chosen if card.stage != "noise"]:
-        raise ModelError(f"the model {others[0]} is not for noise", hint="evaluate knows models for noise")
-    chosen = chosen or [card for card in installed if card.stage == "noise"]
+    if others := [card for card in chosen if card.stage != stage]:
+        hint = "`scanmend models list` says what each is for"
+        raise ModelError(f"the model {others[0].name} is for {others[0].stage}, not for {stage}", hint=hint)
+    chosen = chosen or [card for card in installed if card.stage == stage]
     if not chosen:
-        raise ModelError("no model for noise is installed", hint="install Scanmend again")
+        raise ModelError(f"no model for {stage} is installed", hint="install Scanmend again")
     return chosen
 
 
@@ -149,6 +221,30 @@ def _show(rows: Sequence[Mark], *, clipped: bool) -> None:
     state = "clipped and rounded to 8 bits" if clipped else "not clipped"
     out.remark(
         f"white noise of sigma/255, {state}; pictures: {rows[0].pictures}, the central 512 pixels of each"
+    )
+
+
+def _show_deblurring(rows: Sequence[deblur.Mark]) -> None:
+    out.table(
+        ("model", "family", "input dB", "PSNR dB", "gain", "worst", "below", "SSIM", "s/megapixel"),
+        [
+            (
+                row.model,
+                row.family,
+                "" if row.blurred is None else f"{row.blurred:.2f}",
+                f"{row.psnr:.2f}",
+                "" if row.gain is None else f"{row.gain:+.2f}",
+                f"{row.worst:.2f}" if row.gain is None else f"{row.worst:+.2f}",
+                "" if row.gain is None else str(row.below),
+                f"{row.ssim:.4f}",
+                f"{row.seconds_per_megapixel:.2f}",
+            )
+            for row in rows
+        ],
+    )
+    out.remark(
+        "worst: the picture that fares worst; below: pictures more than 0.1 dB under their input;"
+        f" pictures: {rows[0].pictures}, the central 512 pixels of each"
     )
 
 
