@@ -14,6 +14,7 @@ import functools
 import importlib
 import importlib.util
 import json
+import math
 import os
 import platform
 import sys
@@ -35,7 +36,7 @@ from scanmend import tiling
 from scanmend.cards import Card, verify
 from scanmend.errors import EngineError, ModelError, OutOfMemory
 from scanmend.image import FloatArray
-from scanmend.plan import Step
+from scanmend.plan import Step, Told
 
 TILE = 768
 """Side of a tile in pixels, halo included: smaller ones repeat the halo, larger ones gain nothing more."""
@@ -47,7 +48,7 @@ _CHECK: ContextVar[Callable[[], None]] = ContextVar("_CHECK", default=lambda: No
 
 
 class Network(Protocol):
-    """What a backend offers: (1, 5, h, w) float32 in, (1, 3, h, w) float32 out."""
+    """What a backend offers: (1, 3 or 5, h, w) float32 in, (1, 3, h, w) float32 out."""
 
     def __call__(self, inputs: Tensor) -> Tensor: ...
 
@@ -174,7 +175,7 @@ class Runner:
         self.tile, self.grey = engine.tile, grey
         self._steps = [(step, card, engine.network(card)) for step, card in steps]
         self.halo = sum(card.halo for _, card in steps)
-        self.multiple = max((card.multiple for _, card in steps), default=1)
+        self.multiple = math.lcm(*(card.multiple for _, card in steps))
         self.overlap = min(OVERLAP, self.halo) // 2 * 2
 
     def band(
@@ -197,7 +198,7 @@ class Runner:
         """
         _height, width, _channels = window.shape
         result = np.zeros_like(window)
-        passes = sum(step.passes for step, _card, _network in self._steps)
+        passes = sum(step.passes * (2 if step.full else 1) for step, _card, _network in self._steps)
         before = _CHECK.set(check)
         try:
             for span in self.spans(width):
@@ -218,23 +219,51 @@ class Runner:
         planes = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None]
         picture = planes.expand(1, 3, *planes.shape[2:]).contiguous()
         with torch.inference_mode():
-            restored = picture
+            restored = clean = picture
             for step, card, network in self._steps:
-                restored = self._apply(restored, step, card, network, passed)
+                run = _Run(step, card, network, passed)
+                restored, clean = self._apply(restored, clean, step, run)
             if self.grey:
                 restored = planes + (restored - picture).mean(dim=1, keepdim=True)
         return restored[0].permute(1, 2, 0).numpy()
 
-    def _apply(
-        self, picture: Tensor, step: Step, card: Card, network: Network, passed: Callable[[], None]
-    ) -> Tensor:
-        """One step: the part of the change that is grey and the part that is colour, each at its strength."""
+    def _apply(self, restored: Tensor, clean: Tensor, step: Step, run: _Run) -> tuple[Tensor, Tensor]:
+        """One step on both pictures: the one with all at its strength, and the one that later steps see.
+
+        Noise and JPEG's residue are gone from the latter, whatever is to stay: a later step would raise it.
+        """
+        change = self._neutral(clean - run(clean, step))
+        share = self._share(change, step)
+        if step.stage not in ("noise", "jpeg"):
+            return restored - share, clean - share
+        whole = self._neutral(clean - run(clean, step.full)) if step.full else change
+        return restored - share, clean - whole
+
+    def _neutral(self, change: Tensor) -> Tensor:
+        return _luma(change) if self.grey else change
+
+    def _share(self, change: Tensor, step: Step) -> Tensor:
+        """The part of a change that is grey and the part that is colour, each at its strength."""
         color = step.strength if step.color is None else step.color
-        noise = picture - _mean_answer(_condition(picture, step), card, network, step.passes, passed)
         grey = step.strength * (1 - step.keep_grain)
         if self.grey:
-            return picture - grey * _luma(noise)
-        return picture - color * noise - (grey - color) * _luma(noise)
+            return grey * change
+        return color * change + (grey - color) * _luma(change)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A step's model at work on one window."""
+
+    step: Step
+    card: Card
+    network: Network
+    passed: Callable[[], None]
+
+    def __call__(self, picture: Tensor, told: Step | Told) -> Tensor:
+        """The model's answer, (1, 3, h, w); models of three inputs get the picture alone."""
+        inputs = picture if self.card.inputs == 3 else _condition(picture, told)
+        return _mean_answer(inputs, self.card, self.network, self.step.passes, self.passed)
 
 
 class TorchNetwork:
@@ -261,7 +290,7 @@ def load_network(card: Card) -> nn.Module:
         ModelError: weights are missing, altered or do not fit.
     """
     verify(card)
-    network: nn.Module = importlib.import_module(f"{card.module}.arch").build()
+    network = _built(card)
     try:
         state = load_file(card.weights)
         network.load_state_dict({name: value.float() for name, value in state.items()})
@@ -270,6 +299,13 @@ def load_network(card: Card) -> nn.Module:
             f"the weights of {card.name} do not fit its network: {error}", hint="install Scanmend again"
         ) from error
     return network.eval()
+
+
+def _built(card: Card) -> nn.Module:
+    """The card's network with fresh weights: its own, or the one of Scanmend's that its weights are for."""
+    module = importlib.import_module(f"{card.module}.{'published' if card.architecture else 'arch'}")
+    network: nn.Module = module.build(card.blocks) if card.architecture else module.build()
+    return network
 
 
 def _network(card: Card, device: Device, backend: str) -> Network:
@@ -336,20 +372,20 @@ def _processor() -> str:
     return f"{torch.backends.cpu.get_cpu_capability()} {os.cpu_count()} {kind}"
 
 
-def _condition(picture: Tensor, step: Step) -> Tensor:
+def _condition(picture: Tensor, told: Step | Told) -> Tensor:
     """Stacks the picture with its sigma plane and sigma times correlation: (1, 5, h, w)."""
     tone = nn.functional.avg_pool2d(_luma(picture), 9, stride=1, padding=4, count_include_pad=False)
-    table = torch.from_numpy(_sigma_table(step))
+    table = torch.from_numpy(_sigma_table(told))
     sigma = table[(tone * (len(table) - 1)).round().long().clamp(0, len(table) - 1)]
-    return torch.cat((picture, sigma, sigma * step.correlation), dim=1)
+    return torch.cat((picture, sigma, sigma * told.correlation), dim=1)
 
 
-def _sigma_table(step: Step) -> FloatArray:
+def _sigma_table(told: Step | Told) -> FloatArray:
     """Sigma at 256 tones from black to white, interpolated in the measured curve."""
     tones = np.linspace(0, 1, 256)
-    if not step.curve:
-        return np.full(256, step.sigma, np.float32)
-    known, levels = zip(*step.curve, strict=True)
+    if not told.curve:
+        return np.full(256, told.sigma, np.float32)
+    known, levels = zip(*told.curve, strict=True)
     return np.interp(tones, known, levels).astype(np.float32)
 
 

@@ -84,6 +84,11 @@ Level = Annotated[
     Literal["auto"] | Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), _PLAIN_ZERO],
     BeforeValidator(_lowered),
 ]
+Kind = Annotated[Literal["auto", "motion", "defocus", "scanner"], BeforeValidator(_lowered)]
+Radius = Annotated[
+    Literal["auto"] | Annotated[float, Field(ge=0.3, le=30, allow_inf_nan=False)],
+    BeforeValidator(_lowered),
+]
 ModelName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", title="a model's name, such as grain-fast")]
 NameTemplate = Annotated[
     str,
@@ -141,6 +146,19 @@ class Jpeg(Stage):
 
 
 @dataclass(frozen=True, config=_SETTINGS)
+class Blur(Stage):
+    """What a shaken camera, a lens out of focus or soft optics have smeared."""
+
+    strength: Strength = Field(
+        default=0.0, description="How much is undone; auto decides from what is measured."
+    )
+    kind: Kind = Field(default="auto", description="What has blurred it, in place of what is measured.")
+    radius: Radius = Field(
+        default="auto", description="How far a point is smeared, in pixels, in place of what is measured."
+    )
+
+
+@dataclass(frozen=True, config=_SETTINGS)
 class Output:
     """How the result is written."""
 
@@ -178,6 +196,10 @@ class Profile:
     )
     jpeg: Jpeg = Field(
         default_factory=Jpeg, description="Removes what JPEG has left: blocks, and rings beside edges."
+    )
+    blur: Blur = Field(
+        default_factory=Blur,
+        description="Undoes what a shaken camera, a lens out of focus or soft optics have smeared.",
     )
     quality: Quality = Field(default="best", description="Which models run: the best, or faster ones.")
     output: Output = Field(default_factory=Output, description="How the result is written.")

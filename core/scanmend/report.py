@@ -95,7 +95,7 @@ class Report:
 
     def xmp_properties(self) -> dict[str, str]:
         """What goes into the result's own XMP packet."""
-        steps = [step for page in self.pages for step in page.plan.steps]
+        steps = [step for page in self.pages for step in page.plan.steps if step.stage != "blur"]
         return {
             "Version": scanmend_version(),
             "SourceSHA256": self.source_sha256,
@@ -108,6 +108,11 @@ class Report:
             ),
             "Models": "; ".join(f"{name} sha256:{digest}" for name, digest in self.models.items()),
             "MeasuredNoise": "; ".join(f"{step.sigma:.5f}" for step in steps),
+            "MeasuredBlur": "; ".join(
+                f"page {page.index + 1}: {page.facts.blur.kind} {page.facts.blur.radius:.2f}"
+                for page in self.pages
+                if page.facts and page.facts.blur
+            ),
             "Device": self.device,
         }
 

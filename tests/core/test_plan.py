@@ -88,7 +88,13 @@ def test_a_clean_scan_is_left_alone_and_the_reason_is_in_words() -> None:
     plan = planned(sigma=0.6 / 255)
 
     reason = "noise 0.6/255 is below what a scan shows; nothing to do"
-    assert plan == Plan(skipped=(Skipped("noise", reason), Skipped("jpeg", "no trace of it was found")))
+    assert plan == Plan(
+        skipped=(
+            Skipped("noise", reason),
+            Skipped("jpeg", "no trace of it was found"),
+            Skipped("blur", "the profile leaves it out"),
+        )
+    )
 
 
 def test_at_full_noise_auto_is_full_strength() -> None:
@@ -292,7 +298,7 @@ def test_with_a_model_each_there_are_two_passes_noise_first() -> None:
 def test_each_stage_has_its_sentence_and_its_place_in_the_sidecar() -> None:
     plan = plans.make(Profile(quality="fast"), facts(0.03, jpeg=saved(60)), (FAST,))
 
-    noise, jpeg = plans.describe(plan)
+    noise, jpeg, _blur = plans.describe(plan)
     assert noise.startswith("noise: grain-fast at strength 1.00 for noise of 7.6/255")
     assert jpeg.startswith(
         "jpeg: grain-fast at strength 1.00 for what quality 60, as the file says, has left"
@@ -308,7 +314,7 @@ def test_where_a_screen_was_found_auto_leaves_noise_and_jpeg_out_and_says_what_t
     plan = plans.make(Profile(), facts(0.03, jpeg=saved(60), screen=Screen(4.2, 45.0)), (FAST,))
 
     assert plan.steps == ()
-    for item in plan.skipped:
+    for item in plan.skipped[:2]:
         assert "a halftone screen was found (4.2 pixels from dot to dot at 45 degrees)" in item.reason
         assert "newspaper-halftone" in item.reason
 
@@ -422,7 +428,7 @@ def test_a_clean_scan_needs_no_model() -> None:
 def test_a_plan_reads_as_sentences() -> None:
     plan = plans.make(Profile(quality="best"), facts(2.1 / 255), (FAST,))
 
-    first, left_out, note = plans.describe(plan)
+    first, left_out, _blur, note = plans.describe(plan)
     assert first.startswith("noise: grain-fast at strength 0.50 for noise of 2.1/255 with correlation 0.30;")
     assert first.endswith("; 15% of the grain is given back")
     assert left_out == "jpeg: left out: no trace of it was found"
@@ -433,6 +439,7 @@ def test_an_empty_plan_says_that_the_pixels_stay() -> None:
     assert plans.describe(planned(strength=0.0)) == (
         "noise: left out: the profile leaves it out",
         "jpeg: left out: no trace of it was found",
+        "blur: left out: the profile leaves it out",
         "nothing to do: the pixels stay as they are",
     )
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scanmend import profile as profiles
 from scanmend.errors import ProfileError
 from scanmend.plan import ORDER
-from scanmend.profile import Jpeg, Noise, Output, Profile
+from scanmend.profile import Blur, Jpeg, Noise, Output, Profile
 
 SHIPPED = (
     "gentle",
@@ -60,6 +60,12 @@ any_profile = st.builds(
         model=st.one_of(st.none(), st.from_regex("[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)),
     ),
     jpeg=st.builds(Jpeg, strength=st.one_of(st.just("auto"), shares)),
+    blur=st.builds(
+        Blur,
+        strength=st.one_of(st.just("auto"), shares),
+        kind=st.sampled_from(["auto", "motion", "defocus", "scanner"]),
+        radius=st.one_of(st.just("auto"), st.floats(0.3, 30)),
+    ),
     quality=st.sampled_from(["best", "fast"]),
     output=st.builds(
         Output,
@@ -128,7 +134,12 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
         ),
         ("scanmend: 1\nstrength: 1\n", "line 2: strength is not a setting; did you mean noise.strength?"),
         ("scanmend: 1\ndepth: 8\n", "did you mean output.depth?"),
-        ("scanmend: 1\nblur: {strength: 1}\n", "line 2: blur is not a setting (there are scanmend, noise"),
+        ("scanmend: 1\nveil: {strength: 1}\n", "line 2: veil is not a setting (there are scanmend, noise"),
+        ("blur: {strength: 2}", "blur.strength must be auto, off or a number from 0 to 1, not '2'"),
+        ("blur: {kind: shake}", "blur.kind must be auto, motion, defocus or scanner, not 'shake'"),
+        ("blur: {radius: 0.2}", "blur.radius must be auto or a number from 0.3 to 30, not '0.2'"),
+        ("blur: {radius: 31}", "blur.radius must be auto or a number from 0.3 to 30, not '31'"),
+        ("blur: {angle: 3}", "blur.angle is not a setting"),
         ("scanmend: 1\noutput: {1: 2}\n", "output.1 is not a setting (there are output.format, output.depth"),
         ("scanmend: 1\n? [a]\n: 1\n", "line 2: a list is not a setting"),
         ("scanmend: 1\n? \n: 1\n", "line 2: empty is not a setting"),
@@ -245,8 +256,8 @@ def test_single_settings_change_what_they_name_and_nothing_else() -> None:
             "noise is a group of settings (it holds noise.strength, noise.model, noise.color, ",
         ),
         (
-            "blur.strength=1",
-            "blur.strength is not a setting (there are scanmend, noise, jpeg, quality and output)",
+            "veil.strength=1",
+            "veil.strength is not a setting (there are scanmend, noise, jpeg, blur, quality and output)",
         ),
         ("name=x", "did you mean output.name?"),
         ("=1", "is not a setting"),
@@ -483,7 +494,22 @@ def test_the_strength_in_colour_is_set_alone_and_unset_again() -> None:
     assert profiles.apply_settings(profile, ["noise.color="]).noise.color_strength() == 0.2
 
 
-def test_a_profile_for_halftone_leaves_jpeg_alone_as_well() -> None:
+def test_a_profile_for_halftone_leaves_jpeg_and_blur_alone_as_well() -> None:
     profile = profiles.load("newspaper-halftone")
 
-    assert profile.noise.strength == profile.jpeg.strength == 0
+    assert profile.noise.strength == profile.jpeg.strength == profile.blur.strength == 0
+
+
+def test_blur_is_left_alone_unless_a_profile_names_it() -> None:
+    assert profiles.parse("scanmend: 1\n", "old.yaml").blur == Blur(strength=0.0, kind="auto", radius="auto")
+
+
+def test_what_ships_undoes_blur_on_prints_and_film_and_where_all_is_wished() -> None:
+    wished = {name: profiles.load(name).blur.strength for name in SHIPPED}
+
+    assert {name for name, strength in wished.items() if strength == "auto"} == {
+        "prints",
+        "negatives-and-slides",
+        "strong",
+    }
+    assert all(strength in ("auto", 0) for strength in wished.values())

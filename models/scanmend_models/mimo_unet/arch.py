@@ -99,7 +99,12 @@ class FAM(nn.Module):
 
 
 class AFF(nn.Module):
-    """Asymmetric feature fusion (eq. 4): all three scales, brought to one size, as skip connection."""
+    """Asymmetric feature fusion (eq. 4): all three scales, brought to one size, as skip connection.
+
+    The paper enlarges the coarser scales, stacks all three and convolves them 1 x 1. Here each scale is
+    convolved at its own size with its share of those weights, then enlarged and added: the same sums,
+    without 224 stacked planes at the finest size, which cost as much time as a convolution and most memory.
+    """
 
     def __init__(self, channels: int, results: int) -> None:
         super().__init__()
@@ -107,8 +112,18 @@ class AFF(nn.Module):
             BasicConv(channels, results, 1, relu=True), BasicConv(results, results, 3, relu=False)
         )
 
-    def forward(self, *scales: Tensor) -> Tensor:
-        result: Tensor = self.conv(torch.cat(scales, dim=1))
+    def forward(self, *scales: Tensor, level: int) -> Tensor:
+        """As large as `scales[level]`; each of the scales is half as large as the one before it."""
+        weight, bias = self.conv[0].parameters()
+        shares = torch.split(weight, [x.shape[1] for x in scales], dim=1)
+        total = functional.conv2d(scales[level], shares[level], bias)
+        for place, (x, share) in enumerate(zip(scales, shares, strict=True)):
+            if place < level:
+                total = total + functional.conv2d(x, share, stride=2 ** (level - place))
+            if place > level:
+                y = functional.conv2d(x, share)
+                total = total + functional.interpolate(y, scale_factor=2.0 ** (place - level))
+        result: Tensor = self.conv[1](functional.relu(total, inplace=True))
         return result
 
 
@@ -153,32 +168,28 @@ class MimoUNet(nn.Module):
         self.FAM2, self.SCM2 = FAM(middle), SCM(picture, middle)
         self.drop1, self.drop2 = nn.Dropout2d(dropout), nn.Dropout2d(dropout)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """(N, 3, H, W), the sharp picture, not clamped."""
-        return self.scales(picture)[-1]
-
-    def scales(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The sharp picture at a quarter, at half and at full size, for training; not clamped."""
+    def forward(self, picture: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """The sharp picture (N, 3, H, W); in training mode at a quarter, half and full size. Not clamped."""
         full, half, quarter = (functional.pixel_unshuffle(x, self.fold) for x in pyramid(picture))
         fine = self.Encoder[0](self.feat_extract[0](full))
         middle = self.Encoder[1](self.FAM2(self.feat_extract[1](fine), self.SCM2(half)))
         coarse = self.Encoder[2](self.FAM1(self.feat_extract[2](middle), self.SCM1(quarter)))
 
-        enlarged = _twice(coarse)
-        skip_middle = self.drop2(self.AFFs[1](_evens(fine), middle, enlarged))
-        skip_fine = self.drop1(self.AFFs[0](fine, _twice(middle), _twice(enlarged)))
+        skip_middle = self.drop2(self.AFFs[1](fine, middle, coarse, level=1))
+        skip_fine = self.drop1(self.AFFs[0](fine, middle, coarse, level=0))
 
         coarse = self.Decoder[0](coarse)
-        sharp_quarter = self.ConvsOut[0](coarse) + quarter
         middle = self.Convs[0](torch.cat((self.feat_extract[3](coarse), skip_middle), dim=1))
         middle = self.Decoder[1](middle)
-        sharp_half = self.ConvsOut[1](middle) + half
         fine = self.Convs[1](torch.cat((self.feat_extract[4](middle), skip_fine), dim=1))
-        sharp = self.feat_extract[5](self.Decoder[2](fine)) + full
-        quarter, half, full = (
-            functional.pixel_shuffle(x, self.fold) for x in (sharp_quarter, sharp_half, sharp)
-        )
-        return quarter, half, full
+        sharp = self._unfolded(self.feat_extract[5](self.Decoder[2](fine)), full)
+        if not self.training:
+            return sharp
+        sharp_quarter = self._unfolded(self.ConvsOut[0](coarse), quarter)
+        return sharp_quarter, self._unfolded(self.ConvsOut[1](middle), half), sharp
+
+    def _unfolded(self, change: Tensor, blurred: Tensor) -> Tensor:
+        return functional.pixel_shuffle(change + blurred, self.fold)
 
 
 def pyramid(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -191,10 +202,6 @@ def _evens(x: Tensor) -> Tensor:
     return x[..., ::2, ::2]
 
 
-def _twice(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
 def mimo_unet() -> nn.Module:
     """MIMO-UNet as published, with fresh weights, in eval mode."""
     return MimoUNet(MIMO_UNET_BLOCKS).eval()
@@ -203,3 +210,11 @@ def mimo_unet() -> nn.Module:
 def mimo_unet_plus() -> nn.Module:
     """MIMO-UNet+ as published, with fresh weights, in eval mode."""
     return MimoUNet(MIMO_UNET_PLUS_BLOCKS, dropout=0.1).eval()
+
+
+def from_identity(network: MimoUNet) -> MimoUNet:
+    """The network with its last layers at zero, in place: it returns what it is given."""
+    for layer in (network.feat_extract[5], *network.ConvsOut):
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    return network

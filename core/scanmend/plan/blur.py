@@ -1,0 +1,138 @@
+"""What is to be done about blur, and how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from scanmend.plan.values import LEAST, Part, Skipped, screened, smooth, surely
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanmend.plan.values import BlurLike, FactsLike
+    from scanmend.profile import Blur
+
+UNKNOWN = "none"
+"""The kind of a blur that nobody knows, or that is not there."""
+
+SPREAD: Mapping[str, float] = MappingProxyType({"motion": 3**-0.5, "defocus": 0.5, "scanner": 1.0})
+"""Standard deviation along a blur's widest direction, for a radius of 1.
+
+A line from -1 to 1 has a variance of 1/3, a disk one of 1/4 along each axis; softness is given as its
+standard deviation. So radii of different kinds can be compared.
+"""
+
+SHARP_SPREAD, BLURRED_SPREAD = 0.5, 1.0
+"""`auto` begins above the first and works at full strength from the second on: pixels, standard deviation.
+
+Half a pixel is what the pixels of a sensor and a good lens leave by themselves: a scan that needs nothing has
+to come back bit-identical.
+"""
+
+DOUBTFUL_CHANCE, SURE_CHANCE = 0.5, 0.9
+"""`auto` begins above the first and works at full strength from the second on.
+
+Soft light, skin and sky look like blur: rather a soft picture left than a sharp one harmed.
+"""
+
+DECONVOLVED: Mapping[str, tuple[float, float]] = MappingProxyType({})
+"""Radii, from and to, of each kind that is undone by its known shape rather than by the network.
+
+Empty: no kind has been measured to gain by it.
+"""
+
+LEFT_SIGMA = 1.0 / 255
+"""Noise that a denoised picture still has, as deconvolution is told it."""
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Blur as a person says it is, in part or wholly: `BlurLike`."""
+
+    kind: str
+    radius: float
+    chance: float
+    error: float
+
+
+def told(wish: Blur, blur: BlurLike | None) -> BlurLike | None:
+    """The blur that the profile says, what it leaves open as it was measured; None where nothing is known.
+
+    A kind that the profile names has the measured radius, brought to that kind's measure. A radius that it
+    names is in no doubt.
+    """
+    if wish.kind == "auto" and wish.radius == "auto":
+        return blur
+    measured = blur.kind if blur else UNKNOWN
+    kind = measured if wish.kind == "auto" else wish.kind
+    if wish.radius != "auto":
+        return _Told(kind, wish.radius, chance=1.0, error=0.0)
+    if blur is None:
+        return None
+    radius = blur.radius * _spread(measured) / _spread(kind)
+    return _Told(kind, radius, blur.chance, blur.error)
+
+
+def part(wish: Blur, blur: BlurLike | None, facts: FactsLike) -> Part | Skipped:
+    """What the profile asks for; `blur` is what `told` gave."""
+    strength = _strength(wish, blur, facts)
+    if strength == 0:
+        return Skipped("blur", _idle(wish, blur, facts))
+    kind = wish.kind if wish.kind != "auto" else blur.kind if blur else UNKNOWN
+    return Part("blur", strength, strength, 0.0, 0.0, 0.0, _cause(kind, blur.radius if blur else 0.0))
+
+
+def psf(wish: Blur, blur: BlurLike | None) -> tuple[str, float] | None:
+    """Kind and radius where the blur's shape is known well enough to be undone by it; None: by a network."""
+    if wish.model or blur is None or not _deconvolves(blur.kind, blur.radius):
+        return None
+    return blur.kind, blur.radius
+
+
+def _deconvolves(kind: str, radius: float) -> bool:
+    low, high = DECONVOLVED.get(kind, (math.inf, 0.0))
+    return low <= radius <= high
+
+
+def _strength(wish: Blur, blur: BlurLike | None, facts: FactsLike) -> float:
+    """A wish as it is; auto rises smoothly with what is surely blurred, and with how sure that is."""
+    if wish.strength != "auto":
+        return float(wish.strength)
+    if blur is None or (facts.screen and wish.radius == "auto"):
+        return 0.0
+    size = surely(blur.radius, blur.error) * _spread(blur.kind)
+    wide = smooth((size - SHARP_SPREAD) / (BLURRED_SPREAD - SHARP_SPREAD))
+    strength = wide * smooth((blur.chance - DOUBTFUL_CHANCE) / (SURE_CHANCE - DOUBTFUL_CHANCE))
+    return strength if strength >= LEAST else 0.0
+
+
+def _idle(wish: Blur, blur: BlurLike | None, facts: FactsLike) -> str:
+    """Why there is nothing to do about blur."""
+    if wish.strength != "auto":
+        return "the profile leaves it out"
+    if facts.screen and wish.radius == "auto":
+        return screened(facts.screen)
+    if blur is None:
+        return "it could not be judged on this picture; a strength from 0 to 1 works all the same"
+    if blur.radius == 0:
+        return "sharp enough: no blur was measured"
+    if blur.radius * _spread(blur.kind) <= SHARP_SPREAD:
+        return f"sharp enough: {_cause(blur.kind, blur.radius)} is that of a good scan"
+    return (
+        f"sharp enough, or soft by itself: {_cause(blur.kind, blur.radius)} is too doubtful; blur.radius or"
+        " a strength from 0 to 1 undoes it all the same"
+    )
+
+
+def _spread(kind: str) -> float:
+    """As SPREAD; the least of all where the kind is not known."""
+    return SPREAD.get(kind, min(SPREAD.values()))
+
+
+def _cause(kind: str, radius: float) -> str:
+    named = {"motion": "motion blur", "defocus": "defocus", "scanner": "softness of scanner or lens"}
+    what = named.get(kind, "blur of no known kind")
+    return f"{what} of {radius:.1f} pixels" if radius else what
