@@ -35,9 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.formats": {
         "numpy", "PIL", "imagecodecs", "simplejpeg", "scanmend.endings", "scanmend.icc", *_LEAVES,
     },
-    "scanmend.cards": {"tomli", "scanmend.errors"},
-    "scanmend.measure": {"numpy", "safetensors", "scanmend.cards", "scanmend.formats", *_LEAVES},
     "scanmend.places": {"platformdirs"},
+    "scanmend.cards": {"tomli", "scanmend.places", "scanmend.errors"},
+    "scanmend.measure": {"numpy", "safetensors", "scanmend.cards", "scanmend.formats", *_LEAVES},
     "scanmend.settings": {"yaml", "pydantic", "scanmend.errors"},
     "scanmend.profile": {"yaml", "pydantic", "scanmend.places", "scanmend.settings", "scanmend.errors"},
     "scanmend.plan": {"scanmend.profile", "scanmend.cards", "scanmend.errors"},
@@ -52,6 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_LEAVES,
     },
     "scanmend.publish": {"scanmend.errors"},
+    "scanmend.own": {"scanmend.publish", "scanmend.cards", "scanmend.errors"},
+    "scanmend.checkpoints": {"torch", "safetensors", "scanmend.errors"},
     "scanmend.sidecar": set(),
     "scanmend.report": {"scanmend.measure", "scanmend.plan", "scanmend.sidecar"},
     "scanmend.pipeline": {
@@ -71,6 +73,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors"},
     "scanmend_models": {
         "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure",
+    },
+    "scanmend.importing": {
+        "torch", "safetensors", "scanmend.own", "scanmend.checkpoints", "scanmend.cards", "scanmend.errors",
+        "scanmend_models",
     },
     "scanmend_install": {"scanmend.places", "scanmend.errors"},
     # Inside GIMP there is the standard library, GIMP itself, and what both plug-ins share.
@@ -98,6 +104,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.cli": {
         "typer", "rich", "scanmend", "scanmend.cli.train", "scanmend.engine", "scanmend.evaluate",
         "scanmend.formats", "scanmend.pipeline", "scanmend.places", "scanmend.publish", "scanmend.report",
+        "scanmend.own", "scanmend.importing",
         "scanmend.serve", "scanmend.serve.client", "scanmend_daemon", "scanmend_install", "scanmend_plugin",
         *_DECIDING, *_LEAVES,
     },
@@ -105,7 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }  # fmt: skip
 MAY_KNOW_TORCH = {
     "scanmend.engine", "scanmend.engine_openvino", "scanmend.cli.train",
-    "scanmend_models", "scanmend_models._train",
+    "scanmend.checkpoints", "scanmend.importing", "scanmend_models", "scanmend_models._train",
 }  # fmt: skip
 BETWEEN_NEIGHBOURS = {("scanmend.cli.train", "scanmend.cli")}  # a command and its package
 

@@ -251,6 +251,36 @@ def models_verify(*, json: Json = False) -> None:
     raise typer.Exit(command.verify(json=json))
 
 
+@models_app.command("import")
+def models_import(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint: .pkl, .pt, .pth or .safetensors.")
+    ],
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="What the model is to be called.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Takes in weights of your own: those of MIMO-UNet or MIMO-UNet+ as their authors publish them."""
+    from scanmend.cli import models as command  # noqa: PLC0415
+
+    command.import_file(file, name, json=json)
+
+
+@models_app.command("remove")
+def models_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `models list` shows it.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Removes a model that you have imported."""
+    from scanmend.cli import models as command  # noqa: PLC0415
+
+    command.remove(name, json=json)
+
+
 class Task(str, Enum):
     """What models are evaluated at."""
 
