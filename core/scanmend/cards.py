@@ -1,7 +1,8 @@
 """The installed models, from their cards alone: no network is imported, no weights are read.
 
-A model is a folder of `scanmend_models` with a `card.toml`, the only table of its facts. All keys
-are required but `sigma` of a score, and other keys are errors:
+A model is a folder of `scanmend_models` with a `card.toml`, the only table of its facts; or a folder of
+`own_folder`, where a person's imported weights lie, named as the model is. All keys are required but
+`sigma` of a score and what is marked as own, and other keys are errors:
 
     name = "grain-fast"              # lower case, digits and hyphens; what profiles and reports say
     stage = "noise"                  # the stage of the profile that it serves, or "measure"
@@ -16,6 +17,8 @@ are required but `sigma` of a score, and other keys are errors:
     dtypes = ["float32", "bfloat16"] # types it may run in; float32, bfloat16, float16
     parameters = 1234567
     macs_per_pixel = 54321           # multiply-accumulates for a pixel of input
+    architecture = "mimo-unet"       # own: which of Scanmend's networks the weights are for
+    blocks = 20                      # own: residual blocks of each of its stages
 
     [weights]
     file = "weights.safetensors"     # a file in the same folder
@@ -32,6 +35,11 @@ are required but `sigma` of a score, and other keys are errors:
     sigma = 15                       # of the noise, in 1/255; left out where it has no meaning
     value = 33.1
     command = "what reproduces the number"
+
+    [source]                         # own: where the weights come from
+    file = "MIMO-UNetPlus.pkl"
+    sha256 = "64 hexadecimal digits"
+    date = "2026-11-24"              # of the import
 """
 
 from __future__ import annotations
@@ -46,6 +54,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from scanmend import places
 from scanmend.errors import ModelError
 
 if TYPE_CHECKING:
@@ -60,6 +69,12 @@ PACKAGE = "scanmend_models"
 MAX_BYTES = 256 * 1024
 Tier = Literal["fast", "best"]
 _DTYPES = {"float32", "bfloat16", "float16"}
+ARCHITECTURES = {"mimo-unet": "mimo_unet"}
+"""What a card may name as its network, and the folder of the package that builds it."""
+MOST_BLOCKS = 64
+NAME = "[a-z0-9][a-z0-9-]*"
+_DIGITS = "64 lower-case hexadecimal digits"
+_REMOVE = "scanmend models remove"
 _REINSTALL = "install Scanmend again"
 
 
@@ -75,12 +90,24 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The file that a person has imported: its name, its SHA-256, and the day (YYYY-MM-DD)."""
+
+    file: str
+    sha256: str
+    date: str
+
+
+@dataclass(frozen=True)
 class Card:
     """What a model says about itself; the module's head describes each key.
 
     Attributes:
         weights: the file with the weights; it need not exist until `verify`.
         path: the card's own file.
+        architecture: of a person's own weights, one of `ARCHITECTURES`; empty for a model that ships.
+        blocks: of that architecture; 0 for a model that ships.
+        source: of a person's own weights; None for a model that ships.
     """
 
     name: str
@@ -101,6 +128,14 @@ class Card:
     sha256: str
     known_failures: tuple[str, ...]
     path: Path
+    architecture: str = ""
+    blocks: int = 0
+    source: Source | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the weights are a person's own: such a model runs only where a profile names it."""
+        return self.source is not None
 
     @property
     def repairs(self) -> bool:
@@ -110,7 +145,7 @@ class Card:
     @property
     def module(self) -> str:
         """The package that holds the network, for an import where there is work."""
-        return f"{PACKAGE}.{self.path.parent.name}"
+        return f"{PACKAGE}.{ARCHITECTURES.get(self.architecture, self.path.parent.name)}"
 
 
 # --- reading -----------------------------------------------------------------------------
@@ -184,8 +219,10 @@ def read(path: Path) -> Card:
     top = _Table(_toml(path), path)
     network, weights, training = top.table("network"), top.table("weights"), top.table("training")
     rows = top.tables("scores")
+    architecture, blocks = _architecture(network) if network.has("architecture") else ("", 0)
+    source = _source(top.table("source")) if top.has("source") else None
     card = Card(
-        name=top.text("name", "[a-z0-9][a-z0-9-]*", "lower-case letters, digits and hyphens"),
+        name=top.text("name", NAME, "lower-case letters, digits and hyphens"),
         stage=top.text("stage", "[a-z]+", "one lower-case word"),
         tier=cast("Tier", top.text("tier", "fast|best", "fast or best")),
         title=top.text("title"),
@@ -197,12 +234,15 @@ def read(path: Path) -> Card:
         parameters=network.whole("parameters", 1, 10**12),
         macs_per_pixel=network.whole("macs_per_pixel", 1, 10**12),
         weights=path.parent / weights.text("file", r"\w[\w.-]*", "the name of a file beside the card"),
-        sha256=weights.text("sha256", "[0-9a-f]{64}", "64 lower-case hexadecimal digits"),
+        sha256=weights.text("sha256", "[0-9a-f]{64}", _DIGITS),
         training_data=training.text("data"),
         training_compute=training.text("compute"),
         licence=training.text("licence"),
         scores=tuple(_score(row) for row in rows),
         path=path,
+        architecture=architecture,
+        blocks=blocks,
+        source=source,
     )
     for table in (top, network, weights, training, *rows):
         table.close()
@@ -217,6 +257,24 @@ def _score(row: _Table) -> Score:
         value=row.number("value"),
         command=row.text("command"),
     )
+
+
+def _architecture(network: _Table) -> tuple[str, int]:
+    words = "|".join(ARCHITECTURES)
+    return (
+        network.text("architecture", words, f"one of {', '.join(ARCHITECTURES)}"),
+        network.whole("blocks", 1, MOST_BLOCKS),
+    )
+
+
+def _source(table: _Table) -> Source:
+    source = Source(
+        file=table.text("file"),
+        sha256=table.text("sha256", "[0-9a-f]{64}", _DIGITS),
+        date=table.text("date", r"\d{4}-\d\d-\d\d", "a day as YYYY-MM-DD"),
+    )
+    table.close()
+    return source
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -237,15 +295,72 @@ def _toml(path: Path) -> dict[str, Any]:
 # --- finding -----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A model of a person's own that is left out: the name of its folder, and what is wrong with it."""
+
+    name: str
+    error: ModelError
+
+
 def installed() -> tuple[Card, ...]:
-    """The cards of all installed models, by name; none where the models' package is missing.
+    """The cards of all installed models: those that ship, by name, then a person's own that are sound.
 
     Raises:
-        ModelError: a card is not valid, or two models share a name.
+        ModelError: a card that ships is not valid, or two such models share a name.
     """
+    ours = shipped()
+    return (*ours, *own(ours)[0])
+
+
+def shipped() -> tuple[Card, ...]:
+    """The cards of the models that ship; none where their package is missing. Errors as `installed`."""
     spec = find_spec(PACKAGE)
     folders = (spec.submodule_search_locations or ()) if spec else ()
     return tuple(card for folder in folders for card in in_folder(Path(folder)))
+
+
+def own_folder() -> Path:
+    """Where a person's own models lie, a folder for each, named as the model; it need not exist."""
+    return places.data_folder() / "models"
+
+
+def own(ours: tuple[Card, ...] | None = None) -> tuple[tuple[Card, ...], tuple[Fault, ...]]:
+    """A person's own models by name, and those that cannot be used: one bad card breaks nothing else.
+
+    Args:
+        ours: the models that ship, whose names are taken; read now if not given.
+    """
+    taken = {card.name for card in (shipped() if ours is None else ours)}
+    cards, faults = [], []
+    for folder in _own_folders():
+        try:
+            cards.append(_own_card(folder, taken))
+        except ModelError as error:
+            hint = f"remove it ({_REMOVE} {folder.name}) and import the file again"
+            faults.append(Fault(folder.name, ModelError(error.message, hint=hint)))
+    return tuple(cards), tuple(faults)
+
+
+def _own_folders() -> list[Path]:
+    """By name; hidden ones are what is just being written or removed."""
+    try:
+        return sorted(path for path in own_folder().iterdir() if path.name[0] != "." and path.is_dir())
+    except OSError:
+        return []  # most people have none
+
+
+def _own_card(folder: Path, taken: set[str]) -> Card:
+    card = read(folder / "card.toml")
+    if not (card.architecture and card.own):
+        raise ModelError(f"{card.path}: network.architecture and [source] must be there")
+    if card.name != folder.name:
+        raise ModelError(f"{card.path}: name must be {folder.name}, as the folder's, not {card.name}")
+    if card.inputs != 3 or card.multiple % 4:
+        raise ModelError(f"{card.path}: network.inputs must be 3, and network.multiple a multiple of 4")
+    if card.name in taken:
+        raise ModelError(f"{card.path}: the name {card.name} is that of a model that ships with Scanmend")
+    return card
 
 
 def in_folder(folder: Path) -> tuple[Card, ...]:
@@ -283,16 +398,17 @@ def verify(card: Card) -> None:
         ModelError: they are missing, or their SHA-256 is another.
     """
     digest = hashlib.sha256()
+    again = f"remove it ({_REMOVE} {card.name}) and import the file again" if card.own else _REINSTALL
     try:
         with card.weights.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     except OSError as error:
         raise ModelError(
-            f"the weights of {card.name} cannot be read: {card.weights}: {error.strerror}", hint=_REINSTALL
+            f"the weights of {card.name} cannot be read: {card.weights}: {error.strerror}", hint=again
         ) from error
     if digest.hexdigest() != card.sha256:
         raise ModelError(
             f"the weights of {card.name} are not those of its card: {card.weights}",
-            hint=f"the file was changed or cut short; {_REINSTALL}",
+            hint=f"the file was changed or cut short; {again}",
         )

@@ -14,6 +14,11 @@ def config_folder() -> Path:
     return platformdirs.user_config_path("scanmend", appauthor=False, roaming=True)
 
 
+def data_folder() -> Path:
+    """What a person has brought in to stay, such as weights of their own; it need not exist."""
+    return platformdirs.user_data_path("scanmend", appauthor=False)
+
+
 def state_folder() -> Path:
     """What must outlive a restart: the hot folder's ledgers and private copies; it need not exist."""
     return platformdirs.user_state_path("scanmend", appauthor=False)
