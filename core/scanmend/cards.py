@@ -380,11 +380,14 @@ def find(name: str, cards: tuple[Card, ...] | None = None) -> Card:
         cards: where to look; the installed ones if not given.
 
     Raises:
-        ModelError: there is none; with the nearest name.
+        ModelError: there is none, with the nearest name; or it is a person's own, and damaged.
     """
     known = {card.name: card for card in (installed() if cards is None else cards)}
     if name in known:
         return known[name]
+    for fault in own()[1]:
+        if fault.name == name:
+            raise fault.error
     near = difflib.get_close_matches(name, known, 1)
     guess = f"; did you mean {near[0]}?" if near else ""
     hint = f"there are {', '.join(known)}" if known else f"no model is installed at all: {_REINSTALL}"

@@ -137,13 +137,13 @@ class Engine:
         Raises:
             ModelError: weights are missing, altered or do not fit the network.
         """
-        if card.path not in self._networks:
-            self._networks[card.path] = self._load(card)
-        return self._networks[card.path]
+        if not self.holds(card):
+            self._networks[_key(card)] = self._load(card)
+        return self._networks[_key(card)]
 
     def holds(self, card: Card) -> bool:
         """Whether the card's network is loaded."""
-        return card.path in self._networks
+        return _key(card) in self._networks
 
     def _load(self, card: Card) -> Network:
         if self.backend == "auto":
@@ -161,6 +161,11 @@ class Engine:
         """
         by_name = {card.name: card for card in cards}
         return Runner(self, [(step, by_name[step.model]) for step in steps], grey=grey)
+
+
+def _key(card: Card) -> Path:
+    """What a loaded network is known by: a person may import other weights under the same name."""
+    return card.path.with_name(card.sha256) if card.own else card.path
 
 
 class Runner:

@@ -59,7 +59,7 @@ class Profiles:
         self._version, self._say = version, say
         self._known: dict[str, tuple[object, Profile]] = {}
         self._complained: dict[str, str] = {}
-        self._models = sorted((card.name, card.sha256) for card in cards.installed())
+        self._models = sorted((card.name, card.sha256) for card in cards.shipped())
 
     def load(self, name: str) -> Profile:
         """The profile of a name or path.
@@ -108,9 +108,16 @@ class Profiles:
                 profile = profiles.overlay(profile, text, shown(path))
                 sources.append(shown(path))
         values = json.loads(json.dumps({"name": profile.name} | profiles.to_dict(profile)))
-        kept = json.dumps([values, self._models, self._version], sort_keys=True)
+        kept = json.dumps([values, self._models + self._own_models(profile), self._version], sort_keys=True)
         digest = hashlib.sha256(kept.encode()).hexdigest()
         return Resolved(profile, values, digest, tuple(sources), len(sources) > 1)
+
+    def _own_models(self, profile: Profile) -> list[tuple[str, str]]:
+        """The person's own models that a profile names, as they stand now: one may just have been imported."""
+        shipped = {None, *(name for name, _sha256 in self._models)}
+        named = {stage.model for stage in profile.stages().values()} - shipped
+        own = cards.own()[0] if named else ()
+        return [(card.name, card.sha256) for card in own if card.name in named]
 
     def _text(self, folder: Folder, path: str) -> str | None:
         try:

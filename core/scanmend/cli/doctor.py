@@ -112,13 +112,16 @@ def _models() -> Iterator[Check]:
     from scanmend import cards  # noqa: PLC0415 - with the other checks' imports
 
     try:
-        installed = cards.installed()
+        shipped = cards.shipped()
     except ScanmendError as error:
         yield Check("models", False, error.message, error.hint)
         return
-    if not installed:
+    if not shipped:
         yield Check("models", False, "none is installed", "install Scanmend again")
-    for card in installed:
+    own, faults = cards.own(shipped)
+    for fault in faults:
+        yield Check(f"model {fault.name}", False, fault.error.message, fault.error.hint)
+    for card in (*shipped, *own):
         wrong = problem(card)
         found = wrong.message if wrong else f"{card.tier}, for {card.stage}, weights as on its card"
         yield Check(f"model {card.name}", wrong is None, found, wrong.hint if wrong else "")
@@ -143,7 +146,7 @@ def _backends() -> str:
     device = choose_device()
     if device.name != "cpu":
         return f"not used, as {device.name} runs the networks"
-    sound = [card for card in cards.installed() if card.repairs and problem(card) is None]
+    sound = [card for card in cards.shipped() if card.repairs and problem(card) is None]
     return ", ".join(f"{faster_backend(card, device)} is the faster for {card.name}" for card in sound)
 
 

@@ -180,14 +180,17 @@ def _told(parts: Sequence[Part], shares: Sequence[float], curve: _Curve) -> Told
 def _choose(
     stage: str, profile: Profile, wanted: str | None, cards: tuple[Card, ...]
 ) -> tuple[Card, tuple[str, ...]]:
-    """The model of a stage: the named one, else by quality, else of the other tier, with a note."""
+    """The model of a stage: the named one, else by quality, else of the other tier, with a note.
+
+    A person's own weights, of which nobody knows how good they are, run only where a profile names them.
+    """
     served = _SERVED_BY.get(stage, stage)
     if wanted:
         card = card_lookup.find(wanted, cards)
         if card.stage != served:
             raise ModelError(f"the model {wanted} is for {card.stage}, not for {stage}")
         return card, ()
-    fitting = [card for card in cards if card.stage == served]
+    fitting = [card for card in cards if card.stage == served and not card.own]
     if not fitting:
         raise ModelError(
             f"no model for {stage} is installed",

@@ -48,8 +48,8 @@ def warm_up(device: str, backend: str) -> None:
     """
     engine = pipeline.shared_engine(device, backend)
     tier = profiles.load("gentle").quality
-    by_stage = {card.stage: card for card in cards.installed() if card.repairs}
-    by_stage |= {card.stage: card for card in cards.installed() if card.repairs and card.tier == tier}
+    by_stage = {card.stage: card for card in cards.shipped() if card.repairs}
+    by_stage |= {card.stage: card for card in cards.shipped() if card.repairs and card.tier == tier}
     for card in by_stage.values():
         engine.network(card)
 
