@@ -1,0 +1,242 @@
+"""Steps that follow others: blur is undone in a picture free of noise, and what is to stay comes back after.
+
+The network has random weights: what is tested holds for any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scanmend import cards, engine
+from scanmend.cards import Card
+from scanmend.engine import Engine, Runner, TorchNetwork
+from scanmend.errors import Cancelled
+from scanmend.image import FloatArray
+from scanmend.plan import Step, Told
+from scanmend_models.mimo_unet.arch import MimoUNet
+from torch import Tensor, nn
+
+from tests.core.test_engine import FLOAT32, SIGMA, scene, step
+
+HALO = 64
+
+
+@pytest.fixture(scope="module")
+def noise_card() -> Card:
+    return cards.find("grain-fast")
+
+
+@pytest.fixture(scope="module")
+def blur_card(noise_card: Card) -> Card:
+    return replace(
+        noise_card, name="soft", stage="blur", inputs=3, multiple=8, halo=HALO, path=Path("soft/card.toml")
+    )
+
+
+@pytest.fixture(scope="module")
+def sharpen() -> TorchNetwork:
+    """A network that changes a picture by some grey levels, and sees as far as it may."""
+    torch.manual_seed(3)
+    network = MimoUNet(2, channels=8, fold=2).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1.6)
+    return TorchNetwork(network, FLOAT32)
+
+
+class Bench:
+    """Both models on one engine, and a page's steps on it."""
+
+    def __init__(self, noise_card: Card, blur_card: Card, sharpen: engine.Network) -> None:
+        self.engine = Engine("cpu", backend="torch")
+        self.engine._networks[blur_card.path] = sharpen
+        self.engine._networks[noise_card.path] = TorchNetwork(engine.load_network(noise_card), FLOAT32)
+        self.cards = (noise_card, blur_card)
+
+    def runner(self, *steps: Step, tile: int = 512, grey: bool = False) -> Runner:
+        self.engine.tile = tile
+        return self.engine.runner(steps, self.cards, grey=grey)
+
+    def __call__(self, window: FloatArray, *steps: Step, tile: int = 512, grey: bool = False) -> FloatArray:
+        return self.runner(*steps, tile=tile, grey=grey).band(window)
+
+
+@pytest.fixture(scope="module")
+def bench(noise_card: Card, blur_card: Card, sharpen: TorchNetwork) -> Bench:
+    return Bench(noise_card, blur_card, sharpen)
+
+
+def blur(**changes: object) -> Step:
+    return step(**({"stage": "blur", "model": "soft", "sigma": 0.0} | changes))
+
+
+def test_models_of_three_inputs_get_the_picture_alone(bench: Bench, sharpen: TorchNetwork) -> None:
+    window = scene(64, 96)
+
+    result = bench(window, blur())
+
+    with torch.inference_mode():
+        expected = sharpen(torch.from_numpy(window.transpose(2, 0, 1).copy())[None])[0]
+    np.testing.assert_allclose(result, expected.permute(1, 2, 0).numpy(), atol=1e-6)
+    assert np.abs(result - window).max() > 0.05
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (61, 129), (200, 16)])
+@pytest.mark.parametrize("passes", [1, 4])
+def test_any_size_comes_back_in_its_own_size(bench: Bench, size: tuple[int, int], passes: int) -> None:
+    assert bench(scene(*size), step(passes=passes), blur(passes=passes)).shape == (*size, 3)
+
+
+# --- strength ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_strength_0_is_the_identity_to_the_last_bit(bench: Bench, *, grey: bool) -> None:
+    window = scene(80, 96)[..., :1].repeat(3, axis=2) if grey else scene(80, 96)
+
+    np.testing.assert_array_equal(bench(window, blur(strength=0.0), grey=grey), window)
+
+
+def test_strength_0_leaves_what_noise_alone_comes_to(bench: Bench) -> None:
+    window, noise = scene(80, 96), step(strength=0.5, color=0.8, keep_grain=0.3)
+
+    np.testing.assert_array_equal(bench(window, noise, blur(strength=0.0)), bench(window, noise))
+
+
+def test_strength_is_continuous_and_monotone_also_after_noise(bench: Bench) -> None:
+    window, noise = scene(80, 96), step(strength=0.5, keep_grain=0.3)
+    none, full = bench(window, noise), bench(window, noise, blur())
+
+    for share in (0.01, 0.3, 0.8):
+        partly = bench(window, noise, blur(strength=share))
+        np.testing.assert_allclose(partly - none, share * (full - none), atol=1e-5)
+
+
+# --- after noise -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "noise", [step(strength=0.0, color=0.0), step(strength=0.4, color=0.9), step(keep_grain=0.5)]
+)
+def test_what_is_left_of_the_noise_is_neither_sharpened_nor_lost(bench: Bench, noise: Step) -> None:
+    window = scene(96, 96)
+
+    result = bench(window, noise, blur())
+
+    sharpened = bench(bench(window, step()), blur()) - bench(window, step())
+    np.testing.assert_allclose(result, bench(window, noise) + sharpened, atol=1e-5)
+
+
+def test_noise_told_of_in_part_is_out_in_full_before_the_blur(bench: Bench) -> None:
+    window = scene(96, 96)
+    partly = step(sigma=SIGMA / 2, full=Told(SIGMA))
+
+    result = bench(window, partly, blur())
+
+    sharpened = bench(bench(window, step()), blur()) - bench(window, step())
+    np.testing.assert_allclose(result, bench(window, step(sigma=SIGMA / 2)) + sharpened, atol=1e-5)
+
+
+def test_grain_that_is_given_back_is_not_raised(bench: Bench) -> None:
+    window, clean = scene(96, 96), scene(96, 96, noise=0)
+    noise = step(strength=0.0, color=0.0)
+
+    beneath = bench(window, noise, blur(strength=1.0)) - bench(window, noise)
+    directly = bench(window, blur()) - window
+    wanted = bench(clean, blur()) - clean
+
+    assert np.std(beneath - wanted) < 0.7 * np.std(directly - wanted)
+
+
+# --- grey --------------------------------------------------------------------------------
+
+
+def test_grey_stays_grey_in_one_channel_and_in_three(bench: Bench) -> None:
+    window = scene(80, 96)[..., :1]
+    steps = (step(strength=0.6, color=1.0), blur())
+
+    one = bench(window, *steps, grey=True)
+    three = bench(window.repeat(3, axis=2), *steps, grey=True)
+
+    assert one.shape == window.shape
+    np.testing.assert_array_equal(three, three[..., :1].repeat(3, axis=2))
+    np.testing.assert_allclose(one, three[..., :1], atol=1e-6)
+    assert np.abs(one - bench(window, steps[0], grey=True)).max() > 0.02
+
+
+# --- tiles -------------------------------------------------------------------------------
+
+
+def test_halos_add_up_and_tiles_fit_every_model(
+    noise_card: Card, blur_card: Card, sharpen: TorchNetwork
+) -> None:
+    uneven = replace(blur_card, multiple=12)
+    both = Bench(noise_card, uneven, sharpen).runner(step(), blur())
+
+    assert both.halo == noise_card.halo + HALO
+    assert both.multiple == 24
+    assert all((span.stop - span.start) % 24 == 0 for span in both.spans(2000)[:-1])
+
+
+def far(inputs: Tensor) -> Tensor:
+    """Sees as far as the halo says, in all directions."""
+    wide = nn.functional.avg_pool2d(inputs, (1, 2 * HALO + 1), 1, (0, HALO), count_include_pad=False)
+    mean = nn.functional.avg_pool2d(wide, (2 * HALO + 1, 1), 1, (HALO, 0), count_include_pad=False)
+    return 4 * inputs - 3 * mean
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("sees", ["as networks do", "as far as it may"])
+def test_tiles_of_both_steps_together_give_the_whole_picture(
+    noise_card: Card, blur_card: Card, sharpen: TorchNetwork, *, sees: str, grey: bool
+) -> None:
+    bench = Bench(noise_card, blur_card, far if sees == "as far as it may" else sharpen)
+    window = scene(240, 560)[..., : 1 if grey else 3]
+    steps = (step(strength=0.7, keep_grain=0.2), blur())
+
+    tiled, whole = (bench(window, *steps, tile=tile, grey=grey) for tile in (352, 1024))
+
+    assert len(bench.runner(*steps, tile=352).spans(560)) > 1
+    assert np.abs(tiled - whole).max() * 255 < 1
+
+
+def test_a_tile_that_does_not_fit_is_cut_and_gives_the_same(
+    bench: Bench, noise_card: Card, blur_card: Card, sharpen: TorchNetwork
+) -> None:
+    window = scene(320, 320)
+
+    def small(inputs: Tensor) -> Tensor:
+        if inputs.shape[2] * inputs.shape[3] > 300 * 300:
+            raise MemoryError
+        return sharpen(inputs)
+
+    result = Bench(noise_card, blur_card, small)(window, step(), blur())
+
+    assert np.abs(result - bench(window, step(), blur())).max() * 255 < 1
+
+
+def test_every_pass_of_every_step_is_counted(bench: Bench) -> None:
+    counted: list[float] = []
+
+    bench.runner(step(passes=4, full=Told(SIGMA)), blur(passes=4)).band(scene(64, 48), done=counted.append)
+
+    assert len(counted) == 12
+    assert sum(counted) == pytest.approx(64 * 48)
+
+
+def test_whoever_wants_to_stop_is_asked_within_the_blur_step_too(bench: Bench) -> None:
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(len(asked))
+        if len(asked) == 60:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        bench.runner(blur()).band(scene(64, 64), check=check)
+
+    assert len(asked) == 60
