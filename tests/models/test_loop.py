@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from scanmend_models._train import curve, data, denoise, files, loop
+from scanmend_models._train import curve, data, denoise, files, loop, running
 from scanmend_models._train.denoise import Denoising, psnr_loss
 from scanmend_models._train.loop import Diverged, Forward, Settings, Trainer
 from scanmend_models.grain_fast import arch
@@ -268,7 +268,7 @@ def test_a_file_that_holds_no_weights_is_no_start(tmp_path: Path) -> None:
     wrong.write_bytes(b"no")
 
     with pytest.raises(ValueError, match="is no safetensors file"):
-        denoise._start_from(torch.nn.Conv2d(3, 3, 3), wrong)
+        running._start_from(torch.nn.Conv2d(3, 3, 3), wrong)
 
 
 def test_scores_are_the_same_at_each_call_and_leave_the_network_as_it_was(tmp_path: Path) -> None:
@@ -300,9 +300,11 @@ def test_a_precise_layer_keeps_what_mixed_precision_rounds_away(tmp_path: Path) 
 def test_a_second_run_starts_from_given_weights(tmp_path: Path) -> None:
     folder = folder_of_pictures(tmp_path / "pictures")
     settings = Settings(minutes=1e-6, batch=1, patch=32, average=0.0, rate=1e-9)
-    first = denoise.train(arch.build, [folder], tmp_path / "a", settings, device=CPU)
+    first = running.train(arch.build, denoise.Denoising, [folder], tmp_path / "a", settings, device=CPU)
     other = Settings(minutes=1e-6, batch=1, patch=32, average=0.0, rate=1e-9, seed=9)
-    second = denoise.train(arch.build, [folder], tmp_path / "b", other, device=CPU, init=first)
+    second = running.train(
+        arch.build, denoise.Denoising, [folder], tmp_path / "b", other, device=CPU, init=first
+    )
     record = json.loads((tmp_path / "b" / "run.json").read_text(encoding="utf-8"))
 
     torch.testing.assert_close(load_file(second), load_file(first), rtol=2e-3, atol=1e-6)
@@ -312,7 +314,7 @@ def test_a_second_run_starts_from_given_weights(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused_as_a_start(tmp_path: Path) -> None:
     folder = folder_of_pictures(tmp_path / "pictures")
     settings = Settings(minutes=1e-6, batch=1, patch=32)
-    first = denoise.train(arch.build, [folder], tmp_path / "a", settings, device=CPU)
+    first = running.train(arch.build, denoise.Denoising, [folder], tmp_path / "a", settings, device=CPU)
 
     with pytest.raises(ValueError, match="another network"):
         denoise.train(Tiny, [folder], tmp_path / "b", settings, device=CPU, init=first)

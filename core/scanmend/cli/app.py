@@ -336,60 +336,84 @@ TrainingData = Annotated[
 ]
 
 
+RunFolder = Annotated[
+    Path,
+    typer.Option("-o", "--out", metavar="RUN", help="The run's folder; a run that is there is continued."),
+]
+Minutes = Annotated[
+    float, typer.Option("--minutes", min=0.01, help="Training time, over all parts of a continued run.")
+]
+Tier = Annotated[Quality, typer.Option("--tier", help="Which of the networks.")]
+Init = Annotated[
+    Path | None, typer.Option("--init", metavar="FILE", help="Weights to start from instead of fresh ones.")
+]
+Batch = Annotated[int, typer.Option("--batch", min=1, max=4096, help="Crops of one step.")]
+Patch = Annotated[int, typer.Option("--patch", min=32, max=1024, help="A crop's side in pixels.")]
+LatePatch = Annotated[
+    int,
+    typer.Option(
+        "--late-patch",
+        min=0,
+        max=1024,
+        help="Side in the last 30 % of the time, fewer crops; 0: --patch.",
+    ),
+]
+Rate = Annotated[
+    float, typer.Option("--rate", min=1e-6, max=1.0, help="Peak learning rate of hidden layers.")
+]
+TrainingSeed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, pictures, crops and damage.")]
+Compiled = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Compiles the network; by default on CUDA, where it pays."),
+]
+
+
 @train_app.command("grain")
 def train_grain(
     *,
     data: TrainingData,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--out", metavar="RUN", help="The run's folder; a run that is there is continued."
-        ),
-    ],
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.01, help="Training time, over all parts of a continued run.")
-    ],
-    tier: Annotated[Quality, typer.Option("--tier", help="Which of the networks.")] = Quality.fast,
-    init: Annotated[
-        Path | None,
-        typer.Option("--init", metavar="FILE", help="Weights to start from instead of fresh ones."),
-    ] = None,
+    out: RunFolder,
+    minutes: Minutes,
+    tier: Tier = Quality.fast,
+    init: Init = None,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Crops of one step.")] = 8,
-    patch: Annotated[int, typer.Option("--patch", min=32, max=1024, help="A crop's side in pixels.")] = 128,
-    late_patch: Annotated[
-        int,
-        typer.Option(
-            "--late-patch",
-            min=0,
-            max=1024,
-            help="Side in the last 30 % of the time, fewer crops; 0: --patch.",
-        ),
-    ] = 0,
-    rate: Annotated[
-        float, typer.Option("--rate", min=1e-6, max=1.0, help="Peak learning rate of hidden layers.")
-    ] = 0.02,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, pictures, crops and noise.")] = 1,
-    compiled: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile", help="Compiles the network; by default on CUDA, where it pays."
-        ),
-    ] = None,
+    batch: Batch = 8,
+    patch: Patch = 128,
+    late_patch: LatePatch = 0,
+    rate: Rate = 0.02,
+    seed: TrainingSeed = 1,
+    compiled: Compiled = None,
 ) -> None:
     """Trains the network that removes grain and noise."""
     from scanmend.cli import train as command  # noqa: PLC0415
 
-    numbers = {
-        "minutes": minutes,
-        "batch": batch,
-        "patch": patch,
-        "late_patch": late_patch,
-        "rate": rate,
-        "seed": seed,
-        "compile": compiled,
-    }
-    command.grain(data, out, tier=tier.value, init=init, device=device, settings=numbers)
+    sizes = {"batch": batch, "patch": patch, "late_patch": late_patch}
+    numbers = {"minutes": minutes, "rate": rate, "seed": seed, "compile": compiled, **sizes}
+    command.network(f"grain_{tier.value}", data, out, init=init, device=device, settings=numbers)
+
+
+@train_app.command("deblur")
+def train_deblur(
+    *,
+    data: TrainingData,
+    out: RunFolder,
+    minutes: Minutes,
+    tier: Tier = Quality.fast,
+    init: Init = None,
+    device: Device = "auto",
+    batch: Batch = 8,
+    patch: Patch = 128,
+    late_patch: LatePatch = 0,
+    rate: Rate = 0.02,
+    seed: TrainingSeed = 1,
+    compiled: Compiled = None,
+) -> None:
+    """Trains the network that removes blur: shake, defocus, soft optics."""
+    from scanmend.cli import train as command  # noqa: PLC0415
+
+    sizes = {"batch": batch, "patch": patch, "late_patch": late_patch}
+    numbers = {"minutes": minutes, "rate": rate, "seed": seed, "compile": compiled, **sizes}
+    command.network(f"deblur_{tier.value}", data, out, init=init, device=device, settings=numbers)
 
 
 @train_app.command("meter")

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 _DATA = "--data takes a folder of clean pictures"
 
 
-def grain(
+def network(
+    model: str,
     data: list[Path],
     out: Path,
     *,
-    tier: str,
     init: Path | None,
     device: str,
     settings: Mapping[str, Any],
 ) -> None:
-    """Trains, or goes on training, a grain network.
+    """Trains, or goes on training, a network that restores.
 
     Args:
+        model: its folder among the models, such as grain_fast.
         data: folders of clean pictures.
         out: the run's folder.
-        tier: "fast" or "best".
         init: weights to start from instead of fresh ones.
         device: as `choose_device` takes it.
         settings: fields of the loop's `Settings`.
@@ -38,11 +38,11 @@ def grain(
         UsageError: a folder or file is missing or holds what does not fit.
         EngineError: the device is not there, or training went astray.
     """
-    _run(f"grain_{tier}", data, out, init=init, device=device, settings=settings)
+    _run(model, data, out, init=init, device=device, settings=settings)
 
 
 def meter(data: list[Path], out: Path, *, count: int, steps: int, seed: int) -> None:
-    """Draws examples and trains the noise meter on them; errors as `grain`."""
+    """Draws examples and trains the noise meter on them; errors as `network`."""
     settings = {"minutes": 60.0, "steps": steps, "seed": seed, "batch": 64, "rate": 0.002, "small": 1.0}
     _run("noise_meter", data, out, device="cpu", settings=settings, count=count)
 

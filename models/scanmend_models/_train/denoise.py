@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from scanmend_models._train import data, files
+from scanmend_models._train import data
 from scanmend_models._train.degrade import Degrader, Sample
 from scanmend_models._train.light import to_eight_bit
-from scanmend_models._train.loop import Forward, Settings, Trainer
+from scanmend_models._train.loop import Forward
 
 SIGMAS = (15, 25, 50)
 """Levels of the held-out scores, of 255: those of the literature."""
@@ -75,64 +71,6 @@ def psnr_loss(restored: Tensor, clean: Tensor) -> Tensor:
     for Image Restoration", arXiv 2204.04676).
     """
     return 0.5 * torch.log((restored - clean).square().mean(dim=(1, 2, 3)) + FAINT**2).mean()
-
-
-def train(
-    build: Callable[[], nn.Module],
-    folders: list[Path],
-    out: Path,
-    settings: Settings,
-    *,
-    device: torch.device,
-    report: Callable[[str], None] = print,
-    init: Path | None = None,
-    precise: Sequence[str] = (),
-) -> Path:
-    """Trains a denoiser, or goes on with the run in `out`.
-
-    Args:
-        build: gives the network with fresh weights.
-        folders: of clean pictures.
-        out: the run's folder.
-        settings: the loop's.
-        device: what computes.
-        report: called with one line for people.
-        init: weights to start from instead, .safetensors.
-        precise: layers that keep float32, as `Trainer` says.
-
-    Returns:
-        `out/weights.safetensors`: the averaged weights in float16, as they are shipped.
-
-    Raises:
-        FileNotFoundError: the folders hold no pictures.
-        ValueError: the weights, or the run in `out`, are of another network or other pictures.
-        Diverged: the loss is no longer a number.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = build()
-    notes: dict[str, Any] = {}
-    if init is not None:
-        _start_from(network, init)
-        notes["init"] = {"file": init.name, "sha256": files.digest(init)}
-    task = Denoising(data.load(folders), settings.seed, device)
-    trainer = Trainer(
-        network, task, out, settings, device=device, report=report, precise=precise, notes=notes
-    )
-    trainer.run()
-    weights = out / "weights.safetensors"
-    halves = {name: value.half().contiguous().cpu() for name, value in trainer.average.items()}
-    files.replace(weights, save(halves))
-    return weights
-
-
-def _start_from(network: nn.Module, init: Path) -> None:
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(init).items()})
-    except SafetensorError as error:
-        raise ValueError(f"{init} is no safetensors file: {error}") from error
-    except RuntimeError as error:
-        raise ValueError(f"{init} holds weights of another network") from error
 
 
 def _scored(held_out: tuple[Tensor, ...], device: torch.device, side: int = 256) -> dict[int, list[Sample]]:

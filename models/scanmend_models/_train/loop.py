@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from scanmend_models._train import curve, files
-from scanmend_models._train.optim import MuonAdamW
+from scanmend_models._train.optim import ENDS, MuonAdamW
 
-Forward = Callable[[Tensor], Tensor]
-"""A network under mixed precision: takes and returns float32."""
+Forward = Callable[[Tensor], Any]
+"""A network under mixed precision: takes and returns float32, a tensor or, in training, several."""
 
 
 class Task(Protocol):
@@ -101,6 +101,7 @@ class Trainer:
         report: called with one line for people.
         precise: layers that keep float32 under mixed precision: a picture that passes through
             bfloat16 loses half a grey level.
+        ends: how the names of layers begin that take or give pixels, which AdamW trains.
         notes: what else `run.json` should say.
 
     Raises:
@@ -117,6 +118,7 @@ class Trainer:
         device: torch.device,
         report: Callable[[str], None] = print,
         precise: Sequence[str] = (),
+        ends: tuple[str, ...] = ENDS,
         notes: dict[str, Any] | None = None,
     ) -> None:
         self.settings, self.device, self.out = settings, device, out
@@ -125,7 +127,7 @@ class Trainer:
         for name in precise:
             _keep_precise(self.network.get_submodule(name), device)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # shapes are the same at each step
-        self.optimizer = MuonAdamW(self.network, settings.rate, settings.rate * settings.small)
+        self.optimizer = MuonAdamW(self.network, settings.rate, settings.rate * settings.small, ends=ends)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.step, self.seconds, self.warm_seconds = 0, 0.0, 0.0
         self.stopping = False
@@ -212,18 +214,18 @@ class Trainer:
         warm = min((self.step + 1) / self.settings.warm_up, 1.0)
         return warm * (0.5 * (1 + math.cos(math.pi * self.share)) + 1e-3)
 
-    def _forward(self, inputs: Tensor) -> Tensor:
+    def _forward(self, inputs: Tensor) -> Any:
         compiled = self.settings.compile if self.settings.compile is not None else self.device.type == "cuda"
         if compiled and self._compiled is None:
             self._compiled = torch.compile(self.network, dynamic=False)  # type: ignore[assignment]
         return self._mixed(self._compiled or self.network, inputs)
 
-    def _mixed(self, network: nn.Module, inputs: Tensor) -> Tensor:
+    def _mixed(self, network: nn.Module, inputs: Tensor) -> Any:
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
-            result: Tensor = network(inputs)
-        return result.float()
+            result = network(inputs)
+        return tuple(x.float() for x in result) if isinstance(result, tuple) else result.float()
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-ENDS = ("head", "tail")
-"""First and last layer, by name: their inputs and outputs are pixels, whose scale has a meaning."""
+ENDS = ("head.", "tail.", "m_head.", "m_tail.")
+"""How the names of layers begin whose inputs or outputs are pixels: their scale has a meaning."""
 _STEPS = 5
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -26,6 +26,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
     Args:
         network: its parameters are sorted by name and shape.
+        ends: how the names of first and last layers begin, which AdamW trains.
         rate: of Muon; `small_rate`: of AdamW. `pace` scales both.
     """
 
@@ -35,10 +36,11 @@ class MuonAdamW(torch.optim.Optimizer):
         rate: float,
         small_rate: float,
         *,
+        ends: tuple[str, ...] = ENDS,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
-        hidden, rest = _sorted(network)
+        hidden, rest = _sorted(network, ends)
         groups: list[dict[str, Any]] = [
             {"params": hidden, "kind": "muon", "lr": rate, "momentum": momentum},
             {"params": rest, "kind": "adamw", "lr": small_rate, "betas": betas, "eps": 1e-8},
@@ -109,10 +111,9 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def _sorted(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+def _sorted(network: nn.Module, ends: tuple[str, ...]) -> tuple[list[Tensor], list[Tensor]]:
     hidden: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in network.named_parameters():
-        at_an_end = name.split(".")[0].removeprefix("m_") in ENDS
-        (rest if at_an_end or parameter.ndim < 2 else hidden).append(parameter)
+        (rest if name.startswith(ends) or parameter.ndim < 2 else hidden).append(parameter)
     return hidden, rest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from scanmend_models._train import denoise
+from scanmend_models._train import denoise, running
 from scanmend_models.grain_fast import arch
 
-train = partial(denoise.train, arch.build)
-"""As `denoise.train`, the network given."""
+train = partial(running.train, arch.build, denoise.Denoising)
+"""As `running.train`, network and task given."""

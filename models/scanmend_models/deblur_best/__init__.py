@@ -1,0 +1,1 @@
+"""Takes blur out of scans as well as we can: MIMO-UNet+."""

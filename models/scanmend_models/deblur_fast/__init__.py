@@ -1,0 +1,1 @@
+"""Takes blur out of scans, fast: see card.toml and README.md."""
