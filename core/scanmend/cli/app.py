@@ -437,7 +437,26 @@ def train_meter(
     """Trains the network that measures noise."""
     from scanmend.cli import train as command  # noqa: PLC0415
 
-    command.meter(data, out, count=count, steps=steps, seed=seed)
+    command.meter("noise_meter", data, out, count=count, steps=steps, seed=seed)
+
+
+@train_app.command("blur-meter")
+def train_blur_meter(
+    *,
+    data: TrainingData,
+    out: RunFolder,
+    count: Annotated[
+        int, typer.Option("--count", min=100, max=1_000_000, help="Pictures to be drawn, most with blur.")
+    ] = 12_000,
+    steps: Annotated[
+        int, typer.Option("--steps", min=200, max=1_000_000, help="Of training, 64 pictures each.")
+    ] = 8000,
+    seed: TrainingSeed = 1,
+) -> None:
+    """Trains the network that measures blur."""
+    from scanmend.cli import train as command  # noqa: PLC0415
+
+    command.meter("blur_meter", data, out, count=count, steps=steps, seed=seed)
 
 
 @train_app.command("samples")

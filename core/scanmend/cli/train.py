@@ -41,10 +41,10 @@ def network(
     _run(model, data, out, init=init, device=device, settings=settings)
 
 
-def meter(data: list[Path], out: Path, *, count: int, steps: int, seed: int) -> None:
-    """Draws examples and trains the noise meter on them; errors as `network`."""
+def meter(model: str, data: list[Path], out: Path, *, count: int, steps: int, seed: int) -> None:
+    """Draws examples and trains a meter on them; arguments and errors as `network`."""
     settings = {"minutes": 60.0, "steps": steps, "seed": seed, "batch": 64, "rate": 0.002, "small": 1.0}
-    _run("noise_meter", data, out, device="cpu", settings=settings, count=count)
+    _run(model, data, out, device="cpu", settings=settings, count=count)
 
 
 def _run(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["none", "motion", "defocus", "scanner"]
 
-_PAIR = (0.8, 1.2)  # the finest scales of `sharpness`
+_PAIR = (0.8, 2.4)  # the finest scales of `sharpness`
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def judge(page_tiles: Sequence[Tile]) -> BlurFacts | None:
     seen = sharpness.describe(page_tiles)
     if seen is None:
         return None
-    lost = math.exp(2 * max(float(seen.sharpest[0]), 0.02))
+    lost = math.exp(2 * max(float(seen.traits[-1]), 0.02))
     width = math.sqrt(max((_PAIR[1] ** 2 - _PAIR[0] ** 2 * lost) / (lost - 1), 0.0))
     chance = 1 / (1 + math.exp(-6 * (width - 0.8)))
     if chance < 0.5:

@@ -28,17 +28,18 @@ RADII = 20
 """Frequencies looked at, log-spaced."""
 _LOWEST, _HIGHEST = 4.0, 61.0  # cycles in a tile
 _DIRECTIONS = 12
-_SCALES = (0.8, 1.2, 1.7, 2.4, 3.4, 4.8, 6.8)  # pixels
-_REDUCED = (1, 1, 2, 2, 4, 4, 4)  # so much smaller a grid holds a tile at that scale
+_SCALES = (0.8, 1.2, 2.4)  # pixels of a grid, the last the coarse one
+_REDUCED = (1, 2, 4)  # so much smaller are the grids
+_RATIOS = (0.3, 9.0)  # of slopes at a fine and at the coarse scale; 3 and 2 for ideal edges
 _MARGIN = 16  # pixels: the discrete transform joins opposite sides of a tile
 _TILES, _BUSY = 48, 24
-_STEEP = 8  # power by which slopes are weighted: of a tile's slopes, the steepest count
-_FEWEST_EDGES = 1.5  # grey levels a pixel, at the middle scale: of the steepest slope in a tile that counts
+_STEEP = 6  # power by which slopes are weighted: of a tile's slopes, the steepest count
+_FAINT = 1.5  # grey levels a pixel: no slope of a tile that does not count is steeper
 _LEVEL = 0.1  # squared grey levels: what the rounding of samples adds
 _REFERENCE = 4  # the lowest frequencies, against which all others are held
 _TINY = 1e-9
-_PAIRS = len(_SCALES) - 1
-COUNT = RADII * (5 + 2 + 2) + _PAIRS * 10 + len(_SCALES) + 6
+_PAIRS = (len(_SCALES) - 1) * len(_REDUCED)
+COUNT = RADII * (5 + 2 + 2) + _PAIRS * 15 + len(_REDUCED) + 6
 """How many numbers there are."""
 
 
@@ -48,14 +49,10 @@ class Sharpness(NamedTuple):
     Attributes:
         traits: (COUNT,) float32.
         angle: degrees, 0 to 180, anticlockwise from the horizontal: the direction with the least sharpness.
-        sharpest: (_PAIRS,) of the sharper tiles, log ratio of slopes from each scale to the next.
-        contrast: grey levels a pixel: the steepest slopes at the middle scale.
     """
 
     traits: FloatArray
     angle: float
-    sharpest: Array
-    contrast: float
 
 
 def describe(page_tiles: Sequence[Tile]) -> Sharpness | None:
@@ -71,50 +68,40 @@ def describe(page_tiles: Sequence[Tile]) -> Sharpness | None:
     planes = planes - planes.mean((1, 2), keepdims=True)
     power = _power(planes)
     busy = np.argsort(-_busyness(power), kind="stable")[: max(1, min(_BUSY, (len(planes) + 1) // 2))]
-    slopes = _slopes(planes[busy])
-    middle = slopes[:, len(_SCALES) // 2].max(1)
-    if not (middle > _FEWEST_EDGES).any():
+    ratios, slopes = _edges(planes[busy])
+    kept = slopes[:, 0].max(1) > _FAINT
+    if not kept.any():
         return None
-    kept = middle > _FEWEST_EDGES
-    return _joined(power, busy[kept], slopes[kept])
+    return _joined(power, busy[kept], ratios[kept], slopes[kept])
 
 
-def _joined(power: Array, busy: Array, slopes: Array) -> Sharpness:
-    """The numbers, from (n, RADII, directions) power, the busy tiles' places, and their slopes."""
+def _joined(power: Array, busy: Array, ratios: Array, slopes: Array) -> Sharpness:
+    """The numbers, from (n, RADII, directions) power, the busy tiles' places, and their edges."""
     logs = np.log(power + _LEVEL)
     typical = logs[busy].mean(0)
     level = typical[:_REFERENCE].mean()
     typical = typical - level
-    ratios = np.log((slopes[:, :-1] + _TINY) / (slopes[:, 1:] + _TINY))
-    weight = slopes[:, len(_SCALES) // 2]
-    mean = (ratios * weight[:, None]).sum(0) / (weight.sum(0) + _TINY)
-    sharp = np.quantile(ratios, 0.85, axis=0)
+    weight = slopes.repeat(ratios.shape[1] // slopes.shape[1], 1)
+    mean = (ratios * weight).sum(0) / (weight.sum(0) + _TINY)
+    middle, sharp = np.quantile(ratios, (0.5, 0.85), axis=0)
     turn = _least(typical, sharp)
     around = logs.mean(2)
     shape = around - around[:, :_REFERENCE].mean(1, keepdims=True)
-    any_direction = np.quantile(ratios.max(2), 0.85, axis=0)
-    contrast = float(slopes[:, len(_SCALES) // 2].max(1).mean())
-    overall = (
-        np.log(len(power)),
-        np.log(len(busy)),
-        level / 4,
-        np.cos(2 * turn),
-        np.sin(2 * turn),
-        np.log(contrast),
-    )
+    contrast = np.log(slopes.max(2).mean(0) + _TINY)
+    overall = (np.log(len(power)), np.log(len(busy)), level / 4, np.cos(2 * turn), np.sin(2 * turn))
     parts = (
         _harmonics(typical, turn),
         _towards(typical, turn),
         _towards(typical, turn + np.pi / 2),
         np.quantile(shape[busy], 0.9, axis=0),
         np.quantile(around, 0.1, axis=0),
-        _harmonics(mean, turn) * 4,
-        _harmonics(sharp, turn) * 4,
-        np.log(slopes.max(2).mean(0) + _TINY),
+        *(_harmonics(one, turn) * 4 for one in (mean, middle, sharp)),
+        contrast,
         overall,
+        np.quantile(ratios[:, 0].max(1), (0.85,)),
     )
     traits = np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
-    return Sharpness(traits, float(np.degrees(turn)) % 180, any_direction, contrast)
+    return Sharpness(traits, float(np.degrees(turn)) % 180)
 
 
 # --- the spectrum ------------------------------------------------------------------------
@@ -153,34 +140,55 @@ def _busyness(power: Array) -> Array:
 # --- edges -------------------------------------------------------------------------------
 
 
-def _slopes(planes: FloatArray) -> Array:
-    """(n, scales, directions): the steepest slopes of each tile, in grey levels a pixel."""
+def _edges(planes: FloatArray) -> tuple[Array, Array]:
+    """Edges at three sizes of looking.
+
+    Returns:
+        (n, 6, directions) what is left of the steepest slopes on the way from fine scales to a coarse one,
+        and (n, 3, directions), those slopes at the coarse scales, in grey levels a pixel.
+    """
     spectrum = np.fft.rfft2(planes)
-    return np.stack(
-        [_steepest(spectrum, scale, less) for scale, less in zip(_SCALES, _REDUCED, strict=True)], 1
-    )
+    found = [_looked(spectrum, less) for less in _REDUCED]
+    return np.concatenate([kept for kept, _ in found], 1), np.stack([slopes for _, slopes in found], 1)
 
 
-def _steepest(spectrum: Array, scale: float, less: int) -> Array:
-    """(n, directions) at one scale, on a grid that is so much smaller."""
-    count, side, margin = len(spectrum), SITE // less, _MARGIN // less
-    half = side // 2
-    rows = np.r_[0:half, SITE - half : SITE]
-    small = spectrum[:, rows, : half + 1]
-    down, across = np.fft.fftfreq(SITE)[rows, None], np.fft.rfftfreq(SITE)[None, : half + 1]
-    weight = np.exp(-2 * (np.pi * scale) ** 2 * (down**2 + across**2)) * (2j * np.pi / less**2)
-    inner = slice(margin, side - margin)
-    rise, run = (
-        np.fft.irfft2(small * (weight * axis).astype(np.complex64), (side, side))[:, inner, inner]
-        for axis in (-down, across)
-    )
+def _looked(spectrum: Array, less: int) -> tuple[Array, Array]:
+    """(n, 2, directions) and (n, directions), on a grid that is so much smaller.
+
+    Fine slopes are taken where the coarse ones are steepest, and along their direction: noise in them has
+    either sign, and a mean over many of them is free of it.
+    """
+    count = len(spectrum)
+    *fine, (rise, run) = (_gradient(spectrum, scale, less) for scale in _SCALES)
     slope = np.hypot(rise, run)
+    most = float(slope.max()) + _TINY
     sector = np.rint(np.arctan2(rise, run) * (_DIRECTIONS / np.pi)).astype(np.int64) % _DIRECTIONS
     place = (sector + np.arange(count)[:, None, None] * _DIRECTIONS).ravel()
-    scaled = (slope / (slope.max() + _TINY)).ravel().astype(np.float64)
-    steep = scaled**_STEEP
-    top, bottom = (np.bincount(place, w, count * _DIRECTIONS) for w in (steep * scaled, steep))
-    return np.asarray((top / (bottom + 1e-300)).reshape(count, _DIRECTIONS) * slope.max())
+    weight = (slope / most) ** _STEEP
+
+    def total(values: FloatArray) -> Array:
+        return np.bincount(place, values.ravel(), count * _DIRECTIONS).reshape(count, _DIRECTIONS)
+
+    coarse = total(weight * slope)
+    along = weight / (slope + _TINY)
+    seen = [total(along * (r * rise + q * run)) for r, q in fine]
+    ratios = np.stack([(one + _TINY) / (coarse + _TINY) for one in seen], 1)
+    return np.log(np.clip(ratios, *_RATIOS)), coarse / (total(weight) + _TINY)
+
+
+def _gradient(spectrum: Array, scale: float, less: int) -> tuple[FloatArray, FloatArray]:
+    """Slopes upwards and to the right at a scale in pixels of the smaller grid, in grey levels a pixel."""
+    side, margin = SITE // less, _MARGIN // less
+    half = side // 2
+    rows = np.r_[0:half, SITE - half : SITE]
+    down, across = np.fft.fftfreq(SITE)[rows, None], np.fft.rfftfreq(SITE)[None, : half + 1]
+    fall = np.exp(-2 * (np.pi * scale * less) ** 2 * (down**2 + across**2)) * (2j * np.pi / less**2)
+    small, inner = spectrum[:, rows, : half + 1], slice(margin, side - margin)
+    rise, run = (
+        np.fft.irfft2(small * (fall * axis).astype(np.complex64), (side, side))[:, inner, inner]
+        for axis in (-down, across)
+    )
+    return rise, run
 
 
 # --- directions --------------------------------------------------------------------------
