@@ -447,7 +447,7 @@ except Trouble as trouble:
 print(json.dumps(said, sort_keys=True))
 """
 SAID = {
-    "profile": ["gentle", ["jpeg", "noise"], False],
+    "profile": ["gentle", ["blur", "jpeg"], False],
     "settings": [0.5, "auto"],
     "hint": "measured",
     "bytes": [15000, 15000],

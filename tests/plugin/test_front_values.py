@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scanmend import profile
@@ -80,7 +81,8 @@ def test_nothing_dead_is_shown_and_nothing_that_works_is_left_out() -> None:
     names = [control.name for control in controls.declared(KEYS)]
 
     assert names[:6] == ["noise", "color-noise", "keep-grain", "noise-level", "jpeg", "quality"]
-    assert not set(names) & {"blur", "veil", "fading", "dust", "max-invented"}
+    assert names[6:8] == ["blur", "blur-kind"]
+    assert not set(names) & {"veil", "fading", "dust", "max-invented"}
     assert len({*names, *(control.value_name for control in controls.CONTROLS)}) == len(names) + len(
         controls.CONTROLS
     )
@@ -107,6 +109,17 @@ def leaves(values: dict[str, Any], before: str = "") -> dict[str, Any]:
     for name, value in values.items():
         found |= leaves(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
     return found
+
+
+def test_a_kind_of_blur_is_chosen_from_a_list_and_has_no_number() -> None:
+    before = PROFILES["prints"]
+
+    laid_over = controls.settings(before, {"blur": "manual", "blur-value": 0.4, "blur-kind": "defocus"})
+
+    assert laid_over["blur"] == {"strength": 0.4, "kind": "defocus", "radius": "auto"}
+    assert "blur-kind-value" not in controls.defaults(KEYS)
+    said = {control.name: controls.shown(before, control) for control in controls.declared(KEYS)}
+    assert (said["blur"], said["blur-kind"]) == ("automatic", "Automatic")
 
 
 # --- memory --------------------------------------------------------------------------------
@@ -150,3 +163,20 @@ def test_progress_is_a_share_and_a_sentence(done: float, total: float, eta: floa
 def test_a_place_in_the_queue_is_told() -> None:
     assert sentences.progress({"state": "queued", "position": 3}) == (None, "Waiting for 2 other pictures")
     assert sentences.progress({"state": "queued", "position": 1})[1] == "Waiting for Scanmend's engine"
+
+
+@pytest.mark.parametrize(
+    ("blur", "words"),
+    [
+        ({"kind": "none", "radius": 0.0, "chance": 0.1}, "measured: sharp"),
+        ({"kind": "motion", "radius": 4.26, "chance": 0.95}, "measured: camera shake, 4.3 pixels"),
+        ({"kind": "defocus", "radius": 2.0, "chance": 0.6}, "measured: out of focus, 2.0 pixels, uncertain"),
+        ({"kind": "scanner", "radius": 1.0, "chance": 1.0}, "measured: soft, 1.0 pixels"),
+        ({"kind": "of a later Scanmend", "radius": 1.0, "chance": 1.0}, None),
+        (None, None),
+    ],
+)
+def test_what_blurs_a_picture_is_told_beside_its_control(
+    blur: dict[str, Any] | None, words: str | None
+) -> None:
+    assert sentences.hints({"noise": None, "jpeg": None, "blur": blur}).get("blur") == words

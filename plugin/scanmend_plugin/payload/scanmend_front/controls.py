@@ -129,8 +129,22 @@ CONTROLS = (
         N_("The best result, or a faster one."),
         options=(("best", N_("Best")), ("fast", N_("Fast"))),
     ),
-    # What a later Scanmend can do. The order is the order of arguments, so new ones come last.
+    # The order is the order of arguments, so new ones come last.
     Control("blur", "blur.strength", STRENGTH, N_("Blur"), N_("How much of the blur is undone.")),
+    Control(
+        "blur-kind",
+        "blur.kind",
+        CHOICE,
+        N_("Kind of blur"),
+        N_("What has blurred the picture, where you know better than what is measured."),
+        options=(
+            (AUTO, N_("Automatic")),
+            ("motion", N_("Camera shake")),
+            ("defocus", N_("Out of focus")),
+            ("scanner", N_("Soft scanner or lens")),
+        ),
+    ),
+    # What a later Scanmend can do.
     Control(
         "veil",
         "veil.strength",

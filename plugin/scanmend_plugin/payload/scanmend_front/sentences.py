@@ -11,6 +11,13 @@ if MYPY:
 
 _DOUBTFUL = 0.5  # a measured level whose error is larger than that share of it
 _CORRELATED = 0.3
+_SURE = 0.9  # of the chance that a picture is blurred: below it Scanmend holds back
+_BLURS = {
+    "none": N_("measured: sharp"),
+    "motion": N_("measured: camera shake, %s pixels"),
+    "defocus": N_("measured: out of focus, %s pixels"),
+    "scanner": N_("measured: soft, %s pixels"),
+}
 _STAGES = {
     "dust": N_("Dust and scratches"),
     "noise": N_("Noise and grain"),
@@ -33,6 +40,9 @@ def hints(facts):
         found["jpeg"] = _("measured: quality %d") % jpeg["quality"]
     elif noise:
         found["jpeg"] = _("measured: none")
+    blur = facts.get("blur") or {}
+    if blur.get("kind") in _BLURS:
+        found["blur"] = _blur(blur)
     return found
 
 
@@ -42,6 +52,16 @@ def _noise(noise):
     if noise.get("error", 0.0) > _DOUBTFUL:
         return _("%s, uncertain") % words
     return _("%s, grainy") % words if noise.get("correlation", 0.0) > _CORRELATED else words
+
+
+def _blur(blur):
+    # type: (Mapping[str, Any]) -> str
+    kind = blur["kind"]
+    words = _(_BLURS[kind])
+    if kind == "none":
+        return words
+    words = words % number(blur["radius"], 1)
+    return _("%s, uncertain") % words if blur["chance"] < _SURE else words
 
 
 def plan(values):
