@@ -43,9 +43,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.plan": {"scanmend.profile", "scanmend.cards", "scanmend.errors"},
     "scanmend.tiling": {"numpy", "scanmend.image"},
     "scanmend.engine_openvino": {"openvino", "torch", "numpy", "scanmend.cards", *_LEAVES},
+    "scanmend.deconvolve": {"torch", "scanmend.image"},
     "scanmend.engine": {
         "torch", "safetensors", "numpy",
-        "scanmend.engine_openvino", "scanmend.tiling", "scanmend.plan", "scanmend.cards", *_LEAVES,
+        "scanmend.deconvolve", "scanmend.engine_openvino", "scanmend.psf", "scanmend.tiling",
+        "scanmend.plan", "scanmend.cards", *_LEAVES,
     },
     "scanmend.evaluate": {
         "numpy", "scanmend.engine", "scanmend.formats", "scanmend.plan", "scanmend.cards", "scanmend.psf",
@@ -111,7 +113,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend.__main__": {"scanmend.cli"},
 }  # fmt: skip
 MAY_KNOW_TORCH = {
-    "scanmend.engine", "scanmend.engine_openvino", "scanmend.cli.train",
+    "scanmend.deconvolve", "scanmend.engine", "scanmend.engine_openvino", "scanmend.cli.train",
     "scanmend.checkpoints", "scanmend.importing", "scanmend_models", "scanmend_models._train",
 }  # fmt: skip
 BETWEEN_NEIGHBOURS = {("scanmend.cli.train", "scanmend.cli")}  # a command and its package

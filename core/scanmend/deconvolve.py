@@ -1,0 +1,217 @@
+"""Undoes a blur of known shape: half-quadratic splitting, with a denoiser for what pictures look like.
+
+After Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2021, arXiv
+2008.13751 (DPIR). Two steps take turns: least squares finds the picture that explains the scan and stays
+close to the last answer; the denoiser takes out of it what blur has let through as noise. The level that
+the denoiser is told falls from step to step, and the scan counts the more. What differs from the paper:
+
+- light is blurred, but noise and the denoiser live in the display range. So what the scan and the blurred
+  answer differ by is taken in the display range after blurring in linear light, and the least squares
+  correct for that difference as if blur were linear there, which it is but at strong edges;
+- a picture ends: what lies outside is unknown rather than a repetition, and is solved for as well. That
+  takes conjugate gradients, for which the closed form of the paper is the preconditioner;
+- a scan clips at white, which an answer that is brighter explains as well; see `_Scene._told`;
+- levels begin at 15/255 rather than 49: blurs of a few pixels need no more, and borders stay calm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from scanmend.image import FloatArray
+
+Denoise = Callable[[Tensor, float], Tensor]
+"""A picture (1, 3, h, w) in the display range, and the noise it has in the same units: free of it."""
+
+ITERATIONS = 6
+"""Passes of the denoiser."""
+FIRST_LEVEL = 15 / 255
+"""What the denoiser is told in the first pass."""
+LEAST_LEVEL = 2 / 255
+"""What it is told in the last pass at least."""
+FIDELITY = 0.23
+"""Weight of the denoised answer against the scan: the paper's lambda."""
+ROUNDS = 8
+"""Of conjugate gradients in each iteration; only what is near the borders needs more than two."""
+_WHITE = 253.5 / 255
+_BRIGHTEST = 3.0
+"""An answer may be brighter than white where the scan is clipped, before it is clipped itself."""
+_SPARE = 8
+"""Pixels beyond what the kernel reaches from the borders, to either side."""
+
+
+def deconvolve(
+    picture: Tensor,
+    kernel: FloatArray,
+    *,
+    sigma: float,
+    denoise: Denoise,
+    iterations: int = ITERATIONS,
+    check: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """The picture before it was blurred by a kernel.
+
+    Args:
+        picture: (1, 3, h, w) in the display range [0, 1].
+        kernel: (side, side) with odd side and a sum of one, as `scanmend.psf` makes them.
+        sigma: of the noise in the picture, in the same units as the picture; at least LEAST_LEVEL counts.
+        denoise: takes out white noise of a level.
+        iterations: passes of the denoiser, 1 or more.
+        check: called often; may raise to stop.
+
+    Returns:
+        (1, 3, h, w) in [0, 1].
+    """
+    scene = _Scene.around(picture, kernel)
+    sigma = max(sigma, LEAST_LEVEL)
+    answer = scene.scan
+    for level in _levels(sigma, iterations):
+        check()
+        answer = answer + scene.correction(answer, FIDELITY * (sigma / level) ** 2, check)
+        answer = denoise(answer, level).clamp(0, _BRIGHTEST)
+    return scene.cut(answer).clamp(0, 1)
+
+
+def _levels(last: float, iterations: int) -> list[float]:
+    """Falling evenly in their logarithm."""
+    first = max(FIRST_LEVEL, last)
+    steps = max(iterations - 1, 1)
+    return [first * (last / first) ** (step / steps) for step in range(iterations)]
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A scan with what surrounds it, and the blur between it and the truth.
+
+    Attributes:
+        scan: (1, 3, H, W), mirrored beyond the picture.
+        seen: (1, 1, H, W): 1 where the picture is, 0 beyond.
+        transfer: (H, W / 2 + 1) complex: the kernel's Fourier transform.
+        reach: of the kernel to either side, in pixels.
+        top, left, height, width: where the picture is.
+    """
+
+    scan: Tensor
+    seen: Tensor
+    transfer: Tensor
+    reach: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @staticmethod
+    def around(picture: Tensor, kernel: FloatArray) -> _Scene:
+        height, width = picture.shape[2:]
+        reach = len(kernel) // 2
+        down, across = (_length(size + 2 * (2 * reach + _SPARE)) for size in (height, width))
+        top, left = (down - height) // 2, (across - width) // 2
+        rows, columns = _mirrored(height, top, down), _mirrored(width, left, across)
+        seen = torch.zeros(1, 1, down, across)
+        seen[..., top : top + height, left : left + width] = 1
+        spread = torch.zeros(down, across)
+        spread[: len(kernel), : len(kernel)] = torch.from_numpy(kernel)
+        transfer = torch.fft.rfft2(spread.roll((-reach, -reach), (0, 1)))
+        scan = picture[..., rows[:, None], columns]
+        return _Scene(scan, seen, transfer, reach, top, left, height, width)
+
+    def cut(self, answer: Tensor) -> Tensor:
+        return answer[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def correction(self, answer: Tensor, weight: float, check: Callable[[], None]) -> Tensor:
+        """What makes the answer explain the scan, by least squares: min |seen (H d - r)|^2 + weight |d|^2."""
+        missing = self.scan - to_display(self._blurred(to_linear(answer)))
+        seen = self.seen * self._told(missing)
+        power = self.transfer.abs() ** 2 + weight
+
+        def normal(x: Tensor) -> Tensor:
+            return self._returned(seen * self._blurred(x)) + weight * x
+
+        def preconditioned(x: Tensor) -> Tensor:
+            return self._filtered(x, 1 / power)
+
+        return _conjugate_gradients(normal, self._returned(seen * missing), preconditioned, check)
+
+    def _told(self, missing: Tensor) -> Tensor:
+        """Where the scan can be taken at its word: 1, else 0.
+
+        White says no more than that there is enough light. Beside it there may be light, spread from what is
+        brighter than white, that no answer explains: rings would be the attempt.
+        """
+        white = self.scan >= _WHITE
+        beside = functional.max_pool2d(white.float(), 2 * self.reach + 1, 1, self.reach) > 0
+        return (~((white & (missing < 0)) | (beside & (missing > 0)))).float()
+
+    def _blurred(self, x: Tensor) -> Tensor:
+        return self._filtered(x, self.transfer)
+
+    def _returned(self, x: Tensor) -> Tensor:
+        """By the adjoint of blurring."""
+        return self._filtered(x, self.transfer.conj())
+
+    def _filtered(self, x: Tensor, transfer: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(x) * transfer, x.shape[2:])
+
+
+def _conjugate_gradients(
+    normal: Callable[[Tensor], Tensor],
+    wanted: Tensor,
+    preconditioned: Callable[[Tensor], Tensor],
+    check: Callable[[], None],
+) -> Tensor:
+    """Solves normal(x) = wanted for each channel alone, from zero, in ROUNDS rounds."""
+    x, rest = torch.zeros_like(wanted), wanted
+    direction = near = preconditioned(rest)
+    size = _inner(rest, near)
+    for _ in range(ROUNDS):
+        check()
+        along = normal(direction)
+        step = size / _inner(direction, along).clamp_min(1e-20)
+        x = x + step * direction
+        rest = rest - step * along
+        near = preconditioned(rest)
+        before, size = size, _inner(rest, near)
+        direction = near + size / before.clamp_min(1e-20) * direction
+    return x
+
+
+def _inner(one: Tensor, other: Tensor) -> Tensor:
+    """Summed over a picture: (1, 3, 1, 1)."""
+    return (one * other).sum((2, 3), keepdim=True)
+
+
+def _length(least: int) -> int:
+    """The next multiple of 8 that has no other prime factors than 2, 3 and 5: Fourier transforms are fast."""
+    length = -(-least // 8) * 8
+    while not _smooth(length):
+        length += 8
+    return length
+
+
+def _smooth(length: int) -> bool:
+    for factor in (2, 3, 5):
+        while length % factor == 0:
+            length //= factor
+    return length == 1
+
+
+def _mirrored(size: int, before: int, total: int) -> Tensor:
+    """Indices of `total` samples of which `before` lie before the first one, mirrored as often as needed."""
+    period = max(2 * size - 2, 1)
+    places = (torch.arange(total) - before) % period
+    return torch.where(places < size, places, period - places)
+
+
+def to_linear(x: Tensor) -> Tensor:
+    """Display range to linear light (IEC 61966-2-1, sRGB); the straight part goes on below black."""
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def to_display(x: Tensor) -> Tensor:
+    """Linear light to the display range (IEC 61966-2-1, sRGB); the straight part goes on below black."""
+    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
