@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import register
 from degrade import Case
 from kept import Kept, Result, key
 from methods import Method, Run
 from scanmend.evaluate import eight_bit, psnr, read_picture, ssim
+from scanmend.evaluate.deblur import EQUAL
 from scanmend.formats import SUFFIXES
 from scanmend.image import FloatArray
 
@@ -29,6 +31,7 @@ class Cell:
         method, setting: and how it ran.
         seconds_per_megapixel: of the processor, all threads added; of the clock on a GPU.
         pictures: over which the means were taken; always all of them.
+        each: the PSNR of every picture, in their order; 99 stands for equal pictures.
     """
 
     group: str
@@ -39,6 +42,7 @@ class Cell:
     ssim: float
     seconds_per_megapixel: float
     pictures: int
+    each: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -46,7 +50,14 @@ class Cell:
 
 
 def cells(
-    group: str, row: str, cases: Sequence[Case], methods: Sequence[Method], kept: Kept, *, only_kept: bool
+    group: str,
+    row: str,
+    cases: Sequence[Case],
+    methods: Sequence[Method],
+    kept: Kept,
+    *,
+    only_kept: bool,
+    before: str = "noisy",
 ) -> Iterator[Cell]:
     """Every method on every case of a row.
 
@@ -57,9 +68,10 @@ def cells(
         methods: what to run.
         kept: results of earlier runs, and where new ones go.
         only_kept: a method whose results are kept is not run; its cell appears when all are there.
+        before: what the pictures are called that the methods get.
     """
-    noisy = [Result(psnr(case.clean, case.scan), ssim(case.clean, case.scan), 0.0) for case in cases]
-    yield _cell(group, row, cases, noisy, method="noisy", setting="")
+    given = [_judged(case, case.scan, 0.0) for case in cases]
+    yield _cell(group, row, cases, given, method=before, setting="")
     for method in methods:
         found = {}
         for setting in method.settings(group, cases[0]):
@@ -105,8 +117,13 @@ def _run(run: Run, case: Case, *, wall: bool) -> Result:
     seconds = _seconds(wall=wall) - started
     if pixels.shape != case.clean.shape or not np.isfinite(pixels).all():
         raise ValueError(f"a method gave back {pixels.shape} for {case.clean.shape}, or no numbers")
-    pixels = eight_bit(pixels)
-    return Result(psnr(case.clean, pixels), ssim(case.clean, pixels), seconds)
+    return _judged(case, eight_bit(pixels), seconds)
+
+
+def _judged(case: Case, pixels: FloatArray, seconds: float) -> Result:
+    if case.shift:
+        return Result(*register.marks(case.clean, pixels, case.shift), seconds)
+    return Result(min(psnr(case.clean, pixels), EQUAL), ssim(case.clean, pixels), seconds)
 
 
 def _seconds(*, wall: bool) -> float:
@@ -129,6 +146,7 @@ def _cell(
         ssim=float(np.mean([result.ssim for result in results])),
         seconds_per_megapixel=sum(result.seconds for result in results) / megapixels,
         pictures=len(results),
+        each=tuple(result.psnr for result in results),
     )
 
 

@@ -37,6 +37,14 @@ class Truth:
     grey: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Blur:
+    """What blurred a picture: a kernel with a sum of one, applied in linear light or in the display range."""
+
+    kernel: FloatArray
+    linear: bool
+
+
 @dataclass(frozen=True)
 class Case:
     """A picture in one state: what a method gets, and what it should give back.
@@ -45,12 +53,16 @@ class Case:
         clean, scan: (H, W, 3) float32.
         truth: about scan - clean.
         file: the scan as a file, with its suffix; None where no 8-bit file can hold it.
+        blur: what blurred it before the noise; None where nothing did, or where nobody knows.
+        shift: pixels by which a result may lie off: it is then looked for, and luminance alone is judged.
     """
 
     clean: FloatArray
     scan: FloatArray
     truth: Truth
     file: tuple[bytes, str] | None
+    blur: Blur | None = None
+    shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def white(sigma: float, *, clipped: bool) -> Callable[[FloatArray], Case]:
 
     def make(clean: FloatArray) -> Case:
         scan = add_noise(clean, sigma, clipped=clipped)
-        return Case(clean, scan, Truth(sigma, blur=0.0), _png(scan) if clipped else None)
+        return Case(clean, scan, Truth(sigma, blur=0.0), png(scan) if clipped else None)
 
     return make
 
@@ -119,7 +131,7 @@ def pair(clean: FloatArray, scan: FloatArray, file: tuple[bytes, str] | None = N
     """A case whose noise nobody drew: its level and correlation are those of the difference."""
     noise = scan - clean
     truth = Truth(float(np.sqrt(np.mean(noise**2)) * 255), _lag_one(noise))
-    return Case(clean, scan, truth, file or _png(scan))
+    return Case(clean, scan, truth, file or png(scan))
 
 
 ROWS = (
@@ -143,7 +155,7 @@ ROWS = (
 def _drawn(clean: FloatArray, drawn: FloatArray, *, blur: float, grey: bool = False) -> Case:
     scan = eight_bit(np.asarray(clean + drawn, np.float32))
     truth = Truth(float(drawn.std() * 255), _lag_one(drawn), _curve(clean, drawn), blur, grey)
-    return Case(clean, scan, truth, _png(scan))
+    return Case(clean, scan, truth, png(scan))
 
 
 def _clumped(shape: tuple[int, ...], blur: float, number: int, *, grey: bool) -> FloatArray:
@@ -188,7 +200,8 @@ def _samples(pixels: FloatArray) -> FloatArray:
     return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
-def _png(scan: FloatArray) -> tuple[bytes, str]:
+def png(scan: FloatArray) -> tuple[bytes, str]:
+    """A picture as a file of 8 bits, and its suffix."""
     buffer = io.BytesIO()
     Image.fromarray(_samples(scan)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue(), ".png"

@@ -78,7 +78,7 @@ def _white(found: Sequence[Cell], group: str, folder: str) -> str:
         if group == "unclipped"
     ]
     levels = [row.removesuffix(", unclipped").replace("white", "sigma") for row in rows]
-    return "\n\n".join((f"{_TITLES[group]}; {_count(here)}", _table(("method", *levels, "s/MP"), lines)))
+    return "\n\n".join((f"{_TITLES[group]}; {_count(here)}", table(("method", *levels, "s/MP"), lines)))
 
 
 def _published(name: str, psnrs: tuple[float, float, float], rows: Sequence[str]) -> tuple[str, ...]:
@@ -113,13 +113,13 @@ def wide(found: Sequence[Cell], title: str) -> str:
         margins = [f"{marks[m] - best:+.2f}" if best is not None and m in marks else "" for m in ours]
         lines.append((row, *(f"{marks[m]:.2f}" if m in marks else "" for m in methods), *margins))
     head = ("noise", *methods, *(f"{method}: over the best" for method in ours))
-    return "\n\n".join((f"{title}; {_count(found)}", _table(head, lines)))
+    return "\n\n".join((f"{title}; {_count(found)}", table(head, lines)))
 
 
 def methods_table(found: Sequence[Cell], title: str) -> str:
     """One row of noise: methods down."""
     lines = [(c.method, f"{c.psnr:.2f}", f"{c.ssim:.4f}", _speed([c])) for c in found]
-    return "\n\n".join((f"{title}; {_count(found)}", _table(("method", "PSNR dB", "SSIM", "s/MP"), lines)))
+    return "\n\n".join((f"{title}; {_count(found)}", table(("method", "PSNR dB", "SSIM", "s/MP"), lines)))
 
 
 def best_settings(found: Sequence[Cell]) -> str:
@@ -130,7 +130,7 @@ def best_settings(found: Sequence[Cell]) -> str:
     rows, methods = _names(tried)
     by_place = {(cell.row, cell.method): cell.setting for cell in tried}
     lines = [(row, *(by_place.get((row, method), "") for method in methods)) for row in rows]
-    return "\n\n".join(("Settings chosen, on these very pictures", _table(("noise", *methods), lines)))
+    return "\n\n".join(("Settings chosen, on these very pictures", table(("noise", *methods), lines)))
 
 
 def is_network(method: str, methods: Sequence[str]) -> bool:
@@ -154,7 +154,8 @@ def _count(found: Sequence[Cell]) -> str:
     return f"{counts.pop()} pictures in every cell"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Lines under a head."""
     rule = "|" + "---|" * len(head)
     return "\n".join(
         ("| " + " | ".join(head) + " |", rule, *("| " + " | ".join(line) + " |" for line in lines))
