@@ -317,7 +317,7 @@ def test_weights_of_another_network_are_refused_as_a_start(tmp_path: Path) -> No
     first = running.train(arch.build, denoise.Denoising, [folder], tmp_path / "a", settings, device=CPU)
 
     with pytest.raises(ValueError, match="another network"):
-        denoise.train(Tiny, [folder], tmp_path / "b", settings, device=CPU, init=first)
+        running.train(Tiny, denoise.Denoising, [folder], tmp_path / "b", settings, device=CPU, init=first)
 
 
 def test_the_curve_is_a_picture_also_of_few_points_and_of_no_numbers() -> None:
