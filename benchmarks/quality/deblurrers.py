@@ -22,7 +22,11 @@ AUTO = "auto"
 """The product: the gentle profile with `blur.strength=auto`, knowing nothing but the file."""
 KNOWN = "plug and play, kernel told"
 """`scanmend.deconvolve` with the true kernel, and the fast model for noise as its denoiser."""
-_SETTINGS = ("blur.strength=auto", "noise.keep_grain=0")  # grain given back would count as noise
+_SETTINGS = (
+    "blur.strength=auto",
+    "noise.keep_grain=0",
+    "quality=fast",
+)  # grain given back would count as noise
 
 
 def deblurrers(device: str, backend: str) -> tuple[Method, ...]:
@@ -60,7 +64,12 @@ def _auto(options: pipeline.Options, group: str, case: Case) -> dict[str, Run]:
     del group
     if case.file is None:
         return {}
-    return {"": partial(restored, settings=(*_SETTINGS, "quality=fast"), options=options)}
+    return {"": partial(auto, options=options)}
+
+
+def auto(case: Case, options: pipeline.Options) -> FloatArray:
+    """What the product makes of the scan's file."""
+    return restored(case, settings=_SETTINGS, options=options)
 
 
 def _known(options: pipeline.Options, group: str, case: Case) -> dict[str, Run]:

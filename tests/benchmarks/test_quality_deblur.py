@@ -182,6 +182,24 @@ def test_a_table_without_an_end_is_refused(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == "<!-- table: sharp -->\nold\n"
 
 
+def test_a_sheet_shows_the_place_with_most_detail() -> None:
+    picture = np.full((60, 80, 3), 0.5, np.float32)
+    picture[30:40:2, 50:60] = 0.9
+
+    left, top = module("deblur_pages").most_detail(picture, 16)
+
+    assert left <= 50
+    assert left + 16 >= 60
+    assert top <= 30
+    assert top + 16 >= 39
+
+
+@pytest.mark.parametrize("words", ["a.png", "fog=a.png"])
+def test_a_row_of_a_sheet_that_is_none_is_named(words: str) -> None:
+    with pytest.raises(SystemExit, match="is no row: KIND=FILE"):
+        module("deblur_pages")._row(words, 32)
+
+
 def test_the_command_prints_its_tables_and_fills_a_page(clean: FloatArray, tmp_path: Path) -> None:
     for folder in ("sharp", "pairs/input", "pairs/target"):
         (tmp_path / folder).mkdir(parents=True)
