@@ -12,7 +12,7 @@ import re
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def _head(path: Path) -> bytes:
     try:
+        str(path).encode()  # the readers of torch and safetensors take nothing else
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise ModelError(f"{path} is not a file", hint=_WHAT)
@@ -67,23 +68,38 @@ def _head(path: Path) -> bytes:
             return file.read(64)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", hint="give the path of your checkpoint") from None
+    except UnicodeEncodeError:
+        raise ModelError(f"the name of {path.name!a} is no valid text", hint="rename it") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses archives of another kind, and compressed ones, which may unpack to any size."""
+    """Refuses archives of another kind, compressed ones, which may unpack to any size, and damaged ones.
+
+    torch itself does not look at an archive's checksums.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            _check_entries(archive.infolist(), path)
+            damaged = archive.testzip()
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged archive can make the reader fail in many ways
         raise ModelError(f"{path} is cut short or damaged", hint="fetch it again") from error
-    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+    if damaged:
+        raise ModelError(f"{path} is damaged: a checksum in it is wrong", hint="fetch it again")
+
+
+def _check_entries(entries: Sequence[zipfile.ZipInfo], path: Path) -> None:
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
         raise ModelError(
             f"{path} is a ZIP archive, not a checkpoint", hint="unpack it, and import what is in it"
         )
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ModelError(f"{path} is a compressed archive, as torch.save never writes it", hint=_ALONE)
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise ModelError(f"{path} says that it holds more than {MAX_BYTES >> 20} MiB", hint=_ALONE)
 
 
 def _safetensors(path: Path) -> Any:
@@ -105,7 +121,7 @@ def _torch(path: Path, *, mapped: bool) -> Any:
 
 
 def _unread(path: Path, error: Exception) -> ModelError:
-    foreign = re.search(r"(?:GLOBAL|global|class|type) ([\w.]+) was not an allowed", str(error))
+    foreign = re.search(r"GLOBAL ([\w.]+) (?:was not an allowed|whose module)", str(error))
     if foreign:
         return ModelError(f"{path} holds a Python object ({foreign[1]}), which is never loaded", hint=_ALONE)
     if isinstance(error, pickle.UnpicklingError) and "TorchScript" not in str(error):

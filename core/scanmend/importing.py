@@ -168,8 +168,7 @@ def _test_picture() -> Tensor:
 def _source(path: Path, digest: str) -> str:
     """The card's table of where the weights come from; the file's name may hold anything."""
     date = dt.datetime.now(dt.timezone.utc).date().isoformat()
-    name = path.name.encode("utf-8", "replace").decode()
-    return f'[source]\nfile = {_toml(name)}\nsha256 = "{digest}"\ndate = "{date}"\n'
+    return f'[source]\nfile = {_toml(path.name)}\nsha256 = "{digest}"\ndate = "{date}"\n'
 
 
 def _weights(sha256: str) -> str:

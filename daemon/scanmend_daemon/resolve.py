@@ -113,7 +113,7 @@ class Profiles:
         return Resolved(profile, values, digest, tuple(sources), len(sources) > 1)
 
     def _own_models(self, profile: Profile) -> list[tuple[str, str]]:
-        """The person's own models that a profile names, as they stand now: one may just have been imported."""
+        """The person's own models that a profile names, as they stand now: some may just be imported."""
         shipped = {None, *(name for name, _sha256 in self._models)}
         named = {stage.model for stage in profile.stages().values()} - shipped
         own = cards.own()[0] if named else ()
