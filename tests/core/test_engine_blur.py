@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scanmend import cards, engine
+from scanmend import cards, engine, psf
 from scanmend.cards import Card
+from scanmend.deconvolve import ITERATIONS, to_display, to_linear
 from scanmend.engine import Engine, Runner, TorchNetwork
 from scanmend.errors import Cancelled
 from scanmend.image import FloatArray
@@ -20,7 +21,7 @@ from scanmend.plan import Step, Told
 from scanmend_models.mimo_unet.arch import MimoUNet
 from torch import Tensor, nn
 
-from tests.core.test_engine import FLOAT32, SIGMA, scene, step
+from tests.core.test_engine import FLOAT32, SIGMA, psnr, scene, step
 
 HALO = 64
 
@@ -240,3 +241,65 @@ def test_whoever_wants_to_stop_is_asked_within_the_blur_step_too(bench: Bench) -
         bench.runner(blur()).band(scene(64, 64), check=check)
 
     assert len(asked) == 60
+
+
+# --- by a known shape --------------------------------------------------------------------
+
+
+def known(kind: str, radius: float, **changes: object) -> Step:
+    return step(**({"stage": "blur", "sigma": 1 / 255, "psf": (kind, radius)} | changes))
+
+
+def blurred(window: FloatArray, kind: str, radius: float) -> FloatArray:
+    """As optics blur, in linear light, in 8 bits."""
+    kernel = torch.from_numpy(psf.parametric(kind, radius))
+    reach = len(kernel) // 2
+    light = to_linear(torch.from_numpy(window.transpose(2, 0, 1).copy()))[:, None]
+    light = nn.functional.pad(light, (reach, reach, reach, reach), mode="reflect")
+    seen = to_display(nn.functional.conv2d(light, kernel[None, None]))[:, 0].permute(1, 2, 0).numpy()
+    return (np.round(seen * 255) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "radius"), [("defocus", 3.0), ("scanner", 1.2)])
+def test_a_blur_of_known_shape_is_undone_with_the_model_for_noise(
+    bench: Bench, kind: str, radius: float
+) -> None:
+    sharp = scene(96, 128, noise=0)
+    scan = blurred(sharp, kind, radius)
+
+    result = bench(scan, known(kind, radius))
+
+    assert psnr(result, sharp) > psnr(scan, sharp) + 3
+
+
+def test_of_a_known_shape_too_strength_is_a_blend_and_grey_stays_grey(bench: Bench) -> None:
+    scan = blurred(scene(64, 64, noise=0), "defocus", 2.0)
+    grey = scan[..., :1].repeat(3, axis=2)
+    full = bench(scan, known("defocus", 2.0))
+
+    np.testing.assert_array_equal(bench(scan, known("defocus", 2.0, strength=0.0)), scan)
+    np.testing.assert_allclose(
+        bench(scan, known("defocus", 2.0, strength=0.3)) - scan, 0.3 * (full - scan), atol=1e-5
+    )
+    neutral = bench(grey, known("defocus", 2.0), grey=True)
+    np.testing.assert_array_equal(neutral, neutral[..., :1].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize(("kind", "radius"), [("defocus", 3.0), ("scanner", 1.5)])
+def test_tiles_of_deconvolution_give_the_whole_picture(bench: Bench, kind: str, radius: float) -> None:
+    scan = blurred(scene(48, 320, noise=0), kind, radius)
+
+    tiled, whole = (bench(scan, known(kind, radius), tile=tile) for tile in (200, 1024))
+
+    assert len(bench.runner(known(kind, radius), tile=200).spans(320)) > 1
+    assert np.abs(tiled - whole).max() * 255 < 1
+
+
+def test_each_pass_of_the_denoiser_in_deconvolution_is_counted_and_may_be_the_last(bench: Bench) -> None:
+    counted: list[float] = []
+    runner = bench.runner(known("scanner", 1.0))
+
+    runner.band(scene(40, 48), done=counted.append)
+
+    assert len(counted) == ITERATIONS
+    assert sum(counted) == pytest.approx(40 * 48)
