@@ -48,7 +48,7 @@ class BlurShares:
     linear: float = 0.75
     grey: float = 0.2
     pure: float = 0.15
-    pure_sharp: float = 0.5
+    pure_sharp: float = 0.35
     sharpen: float = 0.1
     noise: float = 0.75
     clumped: float = 0.5
