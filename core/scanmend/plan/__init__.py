@@ -109,7 +109,7 @@ def _with_noise_aside(
     if isinstance(blurred, Skipped) or isinstance(noised, Part):
         return asked, ()
     part = noises.aside(noise, facts)
-    if part is None or not any(card.stage == "noise" for card in cards):
+    if part is None or not any(card.stage == "noise" and not card.own for card in cards):
         return asked, ()
     why = f"noise: taken out only while the blur is undone, and all given back: {noised.reason}"
     return (part, saved, blurred), (why,)
