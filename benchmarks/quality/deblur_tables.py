@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import Cell
 from scanmend.evaluate.deblur import EQUAL, LOSS, SHARP
 from scanmend.psf import KINDS
-from tables import best_settings, table
+from tables import settings, table
 
 BEFORE = "input"
 """The method that does nothing."""
@@ -31,7 +31,7 @@ def tables(found: Sequence[Cell]) -> dict[str, str]:
         "levin-worst": _worst(levin),
         "photographs": _means(photographs),
         "photographs-worst": _worst(photographs),
-        "settings": best_settings(found),
+        "settings": settings(found, "pictures"),
     }
     return {name: text for name, text in made.items() if text}
 

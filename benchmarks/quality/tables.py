@@ -123,14 +123,20 @@ def methods_table(found: Sequence[Cell], title: str) -> str:
 
 
 def best_settings(found: Sequence[Cell]) -> str:
-    """The settings that were chosen."""
+    """The settings that were chosen, under a title."""
+    lines = settings(found, "noise")
+    return f"Settings chosen, on these very pictures\n\n{lines}" if lines else ""
+
+
+def settings(found: Sequence[Cell], head: str) -> str:
+    """The settings that were chosen: rows down, under a head, methods across."""
     tried = [cell for cell in found if cell.setting]
     if not tried:
         return ""
     rows, methods = _names(tried)
     by_place = {(cell.row, cell.method): cell.setting for cell in tried}
     lines = [(row, *(by_place.get((row, method), "") for method in methods)) for row in rows]
-    return "\n\n".join(("Settings chosen, on these very pictures", table(("noise", *methods), lines)))
+    return table((head, *methods), lines)
 
 
 def is_network(method: str, methods: Sequence[str]) -> bool:
