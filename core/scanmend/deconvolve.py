@@ -93,15 +93,14 @@ class _Scene:
         seen: (1, 1, H, W): 1 where the picture is, 0 beyond.
         transfer: (H, W / 2 + 1) complex: the kernel's Fourier transform.
         reach: of the kernel to either side, in pixels.
-        top, left, height, width: where the picture is.
+        before, height, width: the picture begins at (before, before), and is so large.
     """
 
     scan: Tensor
     seen: Tensor
     transfer: Tensor
     reach: int
-    top: int
-    left: int
+    before: int
     height: int
     width: int
 
@@ -109,19 +108,19 @@ class _Scene:
     def around(picture: Tensor, kernel: FloatArray) -> _Scene:
         height, width = picture.shape[2:]
         reach = len(kernel) // 2
-        down, across = (_length(size + 2 * (2 * reach + _SPARE)) for size in (height, width))
-        top, left = (down - height) // 2, (across - width) // 2
-        rows, columns = _mirrored(height, top, down), _mirrored(width, left, across)
+        before = _length(2 * reach + _SPARE)  # a multiple of what the denoiser folds: tiles see the same
+        down, across = (_length(size + 2 * before) for size in (height, width))
+        rows, columns = _mirrored(height, before, down), _mirrored(width, before, across)
         seen = torch.zeros(1, 1, down, across)
-        seen[..., top : top + height, left : left + width] = 1
+        seen[..., before : before + height, before : before + width] = 1
         spread = torch.zeros(down, across)
         spread[: len(kernel), : len(kernel)] = torch.from_numpy(kernel)
         transfer = torch.fft.rfft2(spread.roll((-reach, -reach), (0, 1)))
         scan = picture[..., rows[:, None], columns]
-        return _Scene(scan, seen, transfer, reach, top, left, height, width)
+        return _Scene(scan, seen, transfer, reach, before, height, width)
 
     def cut(self, answer: Tensor) -> Tensor:
-        return answer[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        return answer[..., self.before : self.before + self.height, self.before : self.before + self.width]
 
     def correction(self, answer: Tensor, weight: float, check: Callable[[], None]) -> Tensor:
         """What makes the answer explain the scan, by least squares: min |seen (H d - r)|^2 + weight |d|^2."""
