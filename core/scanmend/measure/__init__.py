@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from scanmend.measure.blur import BlurFacts
-from scanmend.measure.facts import Facts, NoiseFacts, measure, measure_array
+from scanmend.measure.facts import Facts, NoiseFacts, measure, measure_array, measure_blur
 from scanmend.measure.jpeg import JpegFacts
 from scanmend.measure.screen import Screen
 
-__all__ = ["BlurFacts", "Facts", "JpegFacts", "NoiseFacts", "Screen", "measure", "measure_array"]
+__all__ = [
+    "BlurFacts",
+    "Facts",
+    "JpegFacts",
+    "NoiseFacts",
+    "Screen",
+    "measure",
+    "measure_array",
+    "measure_blur",
+]

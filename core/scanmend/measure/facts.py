@@ -124,6 +124,17 @@ def measure_array(pixels: FloatArray, *, windows: int = sampling.WINDOWS) -> Noi
     )
 
 
+def measure_blur(pixels: FloatArray, *, windows: int = sampling.WINDOWS) -> BlurFacts | None:
+    """Judges how sharp a picture in memory is; arguments as `measure_array`, None as in `Facts`."""
+    height, width = pixels.shape[:2]
+    sites = [
+        tiles.Site(top, left, np.clip(pixels[top:bottom, left:right], 0, 1))
+        for top, bottom, spans in sampling.sites(height, width, windows)
+        for left, right in spans
+    ]
+    return blur.judge(tiles.cut(sites))
+
+
 def _page_sites(page: Page, windows: int) -> Iterator[tiles.Site]:
     layout = page.layout
     for top, bottom, spans in sampling.sites(layout.height, layout.width, windows):

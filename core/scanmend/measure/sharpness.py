@@ -149,7 +149,8 @@ def _edges(planes: FloatArray) -> tuple[Array, Array]:
     """
     spectrum = np.fft.rfft2(planes)
     found = [_looked(spectrum, less) for less in _REDUCED]
-    return np.concatenate([kept for kept, _ in found], 1), np.stack([slopes for _, slopes in found], 1)
+    ratios, slopes = zip(*found, strict=True)
+    return np.concatenate(ratios, 1), np.stack(slopes, 1)
 
 
 def _looked(spectrum: Array, less: int) -> tuple[Array, Array]:
@@ -166,7 +167,7 @@ def _looked(spectrum: Array, less: int) -> tuple[Array, Array]:
     place = (sector + np.arange(count)[:, None, None] * _DIRECTIONS).ravel()
     weight = (slope / most) ** _STEEP
 
-    def total(values: FloatArray) -> Array:
+    def total(values: Array) -> Array:
         return np.bincount(place, values.ravel(), count * _DIRECTIONS).reshape(count, _DIRECTIONS)
 
     coarse = total(weight * slope)
@@ -176,7 +177,7 @@ def _looked(spectrum: Array, less: int) -> tuple[Array, Array]:
     return np.log(np.clip(ratios, *_RATIOS)), coarse / (total(weight) + _TINY)
 
 
-def _gradient(spectrum: Array, scale: float, less: int) -> tuple[FloatArray, FloatArray]:
+def _gradient(spectrum: Array, scale: float, less: int) -> tuple[Array, Array]:
     """Slopes upwards and to the right at a scale in pixels of the smaller grid, in grey levels a pixel."""
     side, margin = SITE // less, _MARGIN // less
     half = side // 2
