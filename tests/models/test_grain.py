@@ -12,6 +12,8 @@ from scanmend_models.grain_best import arch as best
 from scanmend_models.grain_fast import arch
 from torch import Tensor
 
+from tests.models.counting import macs_per_pixel
+
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
@@ -26,23 +28,10 @@ def clean_batch(count: int = 8, side: int = 64) -> Tensor:
 
 def test_the_card_states_the_network_s_own_size() -> None:
     card = cards.find("grain-fast")
-    macs = 0
+    network = arch.build()
 
-    def count(layer: torch.nn.Conv2d, _inputs: object, output: Tensor) -> None:
-        nonlocal macs
-        transposed = isinstance(layer, torch.nn.ConvTranspose2d)
-        reads = layer.weight[0, 0].numel() * (1 if not transposed else 0.25)
-        macs += int(output[0].numel() * reads * layer.in_channels)
-
-    net = arch.build()
-    for layer in net.modules():
-        if isinstance(layer, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
-            layer.register_forward_hook(count)  # type: ignore[arg-type]
-    with torch.inference_mode():
-        net(torch.zeros(1, 5, 64, 64))
-
-    assert sum(weight.numel() for weight in net.parameters()) == card.parameters
-    assert macs // 64**2 == card.macs_per_pixel
+    assert sum(weight.numel() for weight in network.parameters()) == card.parameters
+    assert macs_per_pixel(network, torch.zeros(1, 5, 64, 64)) == card.macs_per_pixel
 
 
 def test_twice_the_contrast_and_twice_the_noise_give_twice_the_result(network: torch.nn.Module) -> None:
