@@ -70,6 +70,15 @@ def photographs(folder: Path) -> Row:
     return Row("photographs", folder.resolve().name, cases)
 
 
+def spread(case: Case) -> float:
+    """Standard deviation of a case's blur along its widest direction, in pixels; 0 where none is known."""
+    if case.blur is None:
+        return 0.0
+    kernel = case.blur.kernel
+    places = np.mgrid[: kernel.shape[0], : kernel.shape[1]].reshape(2, -1)
+    return float(np.sqrt(np.linalg.eigvalsh(np.cov(places, aweights=kernel.ravel(), ddof=0)).max()))
+
+
 def read_kernels(path: Path) -> tuple[FloatArray, ...]:
     """Kernels from a MATLAB file with a cell array `kernels`, as that of Levin et al. (CVPR 2009).
 

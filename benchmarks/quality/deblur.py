@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import Cell, add_arguments, cells, chosen, pictures
-from blurring import Row, drawn, levin, photographs, read_kernels
+from blurring import Row, drawn, levin, photographs, read_kernels, spread
 from deblur_tables import BEFORE, insert, tables
 from deblurrers import deblurrers
 from kept import Kept
@@ -43,11 +43,13 @@ def main() -> None:
     clean = pictures(options.images, options.most, options.crop)
     kept = Kept(options.cache)
     found: list[Cell] = []
+    spreads = {}
     for row in _rows(options, clean):
+        spreads[row.name] = [spread(case) for case in row.cases]
         found += cells(
             row.group, row.name, row.cases, methods, kept, only_kept=options.only_kept, before=BEFORE
         )
-    made = tables(found)
+    made = tables(found, spreads)
     text = "\n\n".join(f"{name}\n\n{lines}" for name, lines in made.items())
     write(text, found, markdown=options.markdown, values=options.json)
     for page in options.into:

@@ -5,10 +5,12 @@ A page says where a table goes with the comments `<!-- table: NAME -->` and `<!-
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from bench import Cell
 from scanmend.evaluate.deblur import EQUAL, LOSS, SHARP
 from scanmend.psf import KINDS
@@ -18,14 +20,24 @@ BEFORE = "input"
 """The method that does nothing."""
 
 
-def tables(found: Sequence[Cell]) -> dict[str, str]:
-    """All tables for which there are cells."""
+SIZES = (1.0, 2.0, 4.0)
+"""Where blurs are parted by size: standard deviation along the widest direction, in pixels."""
+
+
+def tables(found: Sequence[Cell], spreads: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """All tables for which there are cells.
+
+    Args:
+        found: the cells.
+        spreads: for each row the size of its pictures' blurs, in their order.
+    """
     families = [cell for cell in found if cell.group in KINDS]
     levin = [cell for cell in found if cell.group == "levin"]
     photographs = [cell for cell in found if cell.group == "photographs"]
     made = {
         "families": _means(families),
         "families-worst": _worst(families),
+        "sizes": _sizes(families, spreads),
         "sharp": _sharp([cell for cell in found if cell.group == SHARP]),
         "levin": _means(levin),
         "levin-worst": _worst(levin),
@@ -83,6 +95,24 @@ def _worst(found: Sequence[Cell]) -> str:
             marks.append(f"{min(gains):+.2f}, {sum(g < -LOSS for g in gains)}" if gains else "")
         lines.append((method, *marks))
     return table(("method", *_heads(found)), lines)
+
+
+def _sizes(found: Sequence[Cell], spreads: Mapping[str, Sequence[float]]) -> str:
+    """Mean gains over all families, by the size of the blur; a method without a cell somewhere stays out."""
+    sizes = [size for row in dict.fromkeys(cell.row for cell in found) for size in spreads[row]]
+    places = np.digitize(sizes, SIZES)
+    counts = np.bincount(places, minlength=len(SIZES) + 1)
+    lines = []
+    for method, cells in _by_method(found).items():
+        if method == BEFORE or None in cells:
+            continue
+        gains = [gain for cell in cells if cell for gain in _gains(cell, _input(found, cell.row))]
+        parts = [np.array(gains)[places == n] for n in range(len(counts))]
+        lines.append((method, *(f"{part.mean():+.2f}" if len(part) else "" for part in parts)))
+    between = (f"{low:g} to {high:g} px" for low, high in itertools.pairwise(SIZES))
+    names = (f"up to {SIZES[0]:g} px", *between, f"over {SIZES[-1]:g} px")
+    heads = (f"{name} ({count})" for name, count in zip(names, counts, strict=True))
+    return table(("method", *heads), lines) if lines else ""
 
 
 def _sharp(found: Sequence[Cell]) -> str:

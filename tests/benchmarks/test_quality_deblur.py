@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -125,6 +126,15 @@ def test_kernels_are_read_from_a_file_of_matlab(tmp_path: Path) -> None:
     assert np.allclose(found[1], module("blurring").centred(drawn[1]))
 
 
+def test_the_size_of_a_blur_is_its_spread_along_the_widest_direction(clean: FloatArray) -> None:
+    blurring, degrade = module("blurring"), module("degrade")
+    case = blurring.drawn([clean], "sharp").cases[0]
+    soft = dataclasses.replace(case, blur=degrade.Blur(psf.gaussian(1.0, 2.0, turn=0.5), linear=True))
+
+    assert blurring.spread(case) == 0
+    assert blurring.spread(soft) == pytest.approx(2.02, abs=0.03)  # a pixel's own width counts as well
+
+
 def test_levins_noise_is_one_percent_and_only_files_are_clipped(clean: FloatArray) -> None:
     bright = np.minimum(clean + 0.3, 1)
     blurring = module("blurring")
@@ -149,16 +159,18 @@ def test_tables_tell_the_gain_the_worst_picture_and_how_many_are_below(clean: Fl
     del clean
     found = [cell("input", (25.0, 30.0, 27.0)), cell("net", (28.0, 29.5, 26.95))]
 
-    made = module("deblur_tables").tables(found)
+    made = module("deblur_tables").tables(found, {"motion": [0.5, 3.0, 3.9]})
 
     assert "| net | 28.15 (+0.82) / 0.900 | 1.0 |" in made["families"]
     assert "| net | -0.50, 1 |" in made["families-worst"]  # 0.05 dB is within what is allowed
+    assert "| method | up to 1 px (1) | 1 to 2 px (0) | 2 to 4 px (2) | over 4 px (0) |" in made["sizes"]
+    assert "| net | +3.00 |  | -0.28 |  |" in made["sizes"]
 
 
 def test_what_is_done_to_sharp_pictures_is_counted() -> None:
     found = [cell("input", (99.0, 99.0), "sharp"), cell("net", (99.0, 44.0), "sharp")]
 
-    made = module("deblur_tables").tables(found)
+    made = module("deblur_tables").tables(found, {"sharp": [0.0, 0.0]})
 
     assert "| net | 71.50 | 44.00 | 1 | 1 |" in made["sharp"]
 
