@@ -214,3 +214,20 @@ def test_memory_layout_and_batch_do_not_change_the_result(fold: int) -> None:
     torch.testing.assert_close(
         net(x.contiguous(memory_format=torch.channels_last)), single, rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+@torch.inference_mode()
+def test_reduced_precision_begins_after_the_first_layer_and_ends_before_the_sum(fold: int) -> None:
+    net, light = network(2, fold=fold), picture(32, 32) / 8 + 0.875  # bfloat16 keeps 32 tones of these
+    seen = []
+    net.feat_extract[0].register_forward_hook(lambda _layer, _inputs, output: seen.append(output))
+    net.Encoder[0].register_forward_hook(lambda _layer, inputs, output: seen.extend((inputs[0], output)))
+    exact = conv(net.state_dict(), "feat_extract.0", folded(light, fold)).relu()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        result = net(light)
+
+    torch.testing.assert_close(seen[0], exact, rtol=0, atol=1e-5)
+    assert [x.dtype for x in seen[1:]] == [torch.bfloat16, torch.bfloat16]
+    assert result.dtype == torch.float32

@@ -171,7 +171,7 @@ class MimoUNet(nn.Module):
     def forward(self, picture: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """The sharp picture (N, 3, H, W); in training mode at a quarter, half and full size. Not clamped."""
         full, half, quarter = (functional.pixel_unshuffle(x, self.fold) for x in pyramid(picture))
-        fine = self.Encoder[0](self.feat_extract[0](full))
+        fine = self.Encoder[0](_exactly(self.feat_extract[0], full))
         middle = self.Encoder[1](self.FAM2(self.feat_extract[1](fine), self.SCM2(half)))
         coarse = self.Encoder[2](self.FAM1(self.feat_extract[2](middle), self.SCM1(quarter)))
 
@@ -200,6 +200,15 @@ def pyramid(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _evens(x: Tensor) -> Tensor:
     return x[..., ::2, ::2]
+
+
+def _exactly(layer: nn.Module, picture: Tensor) -> Tensor:
+    """A layer in the picture's own precision: bfloat16 under autocast would round it to half a grey level."""
+    kind = picture.device.type
+    reduced = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else picture.dtype
+    with torch.autocast(kind, enabled=False):
+        result: Tensor = layer(picture)
+    return result.to(reduced)
 
 
 def mimo_unet() -> nn.Module:
