@@ -47,9 +47,11 @@ def warm_up(device: str, backend: str) -> None:
         ScanmendError: there is no such device, or a network cannot be loaded.
     """
     engine = pipeline.shared_engine(device, backend)
-    tier = profiles.load("gentle").quality
-    by_stage = {card.stage: card for card in cards.shipped() if card.repairs}
-    by_stage |= {card.stage: card for card in cards.shipped() if card.repairs and card.tier == tier}
+    default = profiles.load(profiles.DEFAULT)
+    wanted = {name for name, stage in default.stages().items() if stage.strength != 0}
+    serving = [card for card in cards.shipped() if card.stage in wanted]
+    by_stage = {card.stage: card for card in serving}
+    by_stage |= {card.stage: card for card in serving if card.tier == default.quality}
     for card in by_stage.values():
         engine.network(card)
 
