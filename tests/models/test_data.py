@@ -39,3 +39,15 @@ def test_crops_are_drawn_again_by_the_same_seed() -> None:
     assert first.shape == (4, 3, 32, 32)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_busiest_of_several_crops_is_taken() -> None:
+    calm = torch.full((3, 64, 64), 100, dtype=torch.uint8)
+    busy = torch.randint(256, (3, 64, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+    def share(among: int) -> float:
+        crops = data.Crops((calm, busy), 3, torch.device("cpu"), among=among).batch(200, 16)
+        return float((crops.std(dim=(1, 2, 3)) > 0).float().mean())
+
+    assert 0.4 < share(1) < 0.6
+    assert 0.65 < share(2) < 0.85
