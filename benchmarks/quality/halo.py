@@ -57,7 +57,7 @@ def measured(
     """Blur -> the largest difference over all pictures at each halo, in 1/255."""
     worst: dict[str, list[float]] = {}
     for file in files(folder, most):
-        for name, scan in _blurred(read_picture(file, crop)):
+        for name, scan in blurred(read_picture(file, crop)):
             errors = _errors(network, card, scan, halos)
             before = worst.get(name, [0.0] * len(halos))
             worst[name] = [max(pair) for pair in zip(before, errors, strict=True)]
@@ -65,15 +65,16 @@ def measured(
     return worst
 
 
-def _blurred(clean: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+def blurred(clean: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """A clean picture in every kind of blur, each at its largest, and in none, with a scan's noise."""
     rng = np.random.default_rng(seed(clean))
     kernels = {f"motion {extent}": psf.trajectory(rng, extent) for extent in EXTENTS}
     kernels |= {"defocus": psf.disk(psf.DISKS[1]), "scanner": psf.gaussian(psf.SOFTNESS[1]), "none": None}
     light = decode_srgb(clean)
     for name, kernel in kernels.items():
-        blurred = light if kernel is None else np.clip(deblur.convolved(light, kernel), 0, 1)
+        soft = light if kernel is None else np.clip(deblur.convolved(light, kernel), 0, 1)
         noise = rng.normal(0, deblur.NOISE / 255, clean.shape)
-        yield name, eight_bit((encode_srgb(blurred) + noise).astype(np.float32))
+        yield name, eight_bit((encode_srgb(soft) + noise).astype(np.float32))
 
 
 @torch.inference_mode()

@@ -7,8 +7,8 @@ paper draws them, and memory given back after every layer. The others are what t
 the same weights: the card's, or fresh ones where a network has no card, which the output says; then PSNR
 says little. Every variant lives in a process of its own, so that its memory is its own: the peak of the
 resident set over what it was with the network loaded. They take turns on the same tile, one at a time; a
-ratio is taken round by round, and medians are printed. Megapixels per second count what is kept of a tile,
-its halo taken off, as that is what a person gets. Needs Linux, whose kernel keeps the peak.
+ratio is taken round by round, and medians are printed, as Markdown. Megapixels per second count what is
+kept of a tile, its halo taken off, as that is what a person gets. Needs Linux, whose kernel keeps the peak.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ def main() -> None:
 
 def _compare(model: str, tiles: Sequence[int], rounds: int) -> None:
     card = _card(model)
-    print(f"\n{model}{'' if model not in PUBLISHED else ', fresh weights'}; halo {card.halo}")
+    print(
+        f"\n{model}{'' if model not in PUBLISHED else ', fresh weights'}; halo {card.halo}; {rounds} rounds\n"
+    )
+    print("| tile | | time | throughput | ratio | peak memory | to float32 |\n|---|---|---|---|---|---|---|")
     workers = {name: Worker(model, name) for name in _variants()}
     for tile in tiles:
         picture = _picture(tile)
@@ -77,10 +80,10 @@ def _print(card: cards.Card, tile: int, firsts: dict[str, Run], seconds: dict[st
     for name, times in seconds.items():
         middle, first = statistics.median(times), firsts[name]
         ratio = statistics.median(a / b for a, b in zip(seconds[STRAIGHT], times, strict=True))
-        error = "" if name == STRAIGHT else f"  {psnr(exact, first.result):5.1f} dB to float32"
+        error = "" if name == STRAIGHT else f"{psnr(exact, first.result):.1f} dB"
         print(
-            f"tile {tile:5}  {name:26} {middle:7.3f} s  {kept / middle:6.3f} MP/s  {ratio:5.2f} x"
-            f"  {first.peak / 2**20:6.0f} MiB  {first.peak / tile**2:5.0f} B/pixel{error}",
+            f"| {tile} | {name} | {middle:.3f} s | {kept / middle:.3f} MP/s | {ratio:.2f} x"
+            f" | {first.peak / 2**20:.0f} MiB, {first.peak / tile**2:.0f} B a pixel | {error} |",
             flush=True,
         )
 

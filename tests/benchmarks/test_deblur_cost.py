@@ -52,7 +52,7 @@ def test_the_halo_is_how_far_a_network_sees(script: Any) -> None:
 def test_a_halo_is_tried_on_every_kind_of_blur_and_on_none(script: Any) -> None:
     clean = np.random.default_rng(0).random((96, 96, 3), np.float32)
 
-    blurred = dict(script._blurred(clean))
+    blurred = dict(script.blurred(clean))
 
     assert list(blurred) == ["motion 10", "motion 20", "motion 40", "defocus", "scanner", "none"]
     assert blurred["none"].std() > 2 * max(scan.std() for name, scan in blurred.items() if name != "none")
