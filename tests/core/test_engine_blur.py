@@ -303,3 +303,44 @@ def test_each_pass_of_the_denoiser_in_deconvolution_is_counted_and_may_be_the_la
 
     assert len(counted) == ITERATIONS
     assert sum(counted) == pytest.approx(40 * 48)
+
+
+# --- with the network that ships ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shipped(noise_card: Card) -> Bench:
+    found = [card for card in cards.shipped() if (card.stage, card.tier) == ("blur", "fast")]
+    if not found:
+        pytest.skip("no model for blur ships yet")
+    card = replace(found[0], name="soft")
+    return Bench(noise_card, card, TorchNetwork(engine.load_network(card), FLOAT32))
+
+
+def soft_and_noisy(height: int, width: int, noise: float) -> FloatArray:
+    scan = blurred(scene(height, width, noise=0), "scanner", 1.3)
+    grain = np.random.default_rng(4).normal(0, noise, scan.shape)
+    return np.clip(scan + grain, 0, 1).astype(np.float32)
+
+
+def test_tiles_of_the_networks_that_ship_give_the_whole_picture(shipped: Bench) -> None:
+    window = soft_and_noisy(240, 560, 8 / 255)
+    steps = (step(sigma=8 / 255, strength=0.7), blur())
+
+    tiled, whole = (shipped(window, *steps, tile=tile) for tile in (352, 1024))
+
+    assert len(shipped.runner(*steps, tile=352).spans(560)) > 1
+    assert np.abs(tiled - whole).max() * 255 < 1
+
+
+def test_a_soft_picture_comes_back_sharper_and_its_noise_not_stronger(shipped: Bench) -> None:
+    sharp = scene(160, 192, noise=0)
+    aside = step(sigma=8 / 255, strength=0.0, color=0.0)
+    clean, noisy = soft_and_noisy(160, 192, 0.0), soft_and_noisy(160, 192, 8 / 255)
+
+    gain = psnr(shipped(clean, blur()), sharp) - psnr(clean, sharp)
+    result = shipped(noisy, aside, blur())
+
+    assert gain > 0.5
+    assert psnr(result, sharp) > psnr(noisy, sharp)
+    assert psnr(result, sharp) > psnr(shipped(noisy, blur()), sharp)
