@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def macs_per_pixel(network: nn.Module, inputs: Tensor) -> int:
-    """Multiply-accumulates of all convolutions, for a pixel of (1, C, H, W) inputs."""
-    macs = 0
-
-    def count(layer: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
-        nonlocal macs
-        assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
-        places = taken[0] if isinstance(layer, nn.ConvTranspose2d) else given
-        macs += layer.weight.numel() * places.shape[2] * places.shape[3]
-
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
+    """Multiply-accumulates of all convolutions, in layers or not, for a pixel of (1, C, H, W) inputs."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval()(inputs)
-    return macs // (inputs.shape[2] * inputs.shape[3])
+    return counter.get_total_flops() // 2 // (inputs.shape[2] * inputs.shape[3])
