@@ -74,10 +74,14 @@ def direction(kernel: Pixels) -> float:
     return float(np.degrees(np.arctan2(2 * cross, along - over) / 2)) % 180
 
 
-def blurred(clean: Pixels, kernel: Pixels) -> Pixels:
-    """In linear light, edges reflected; (H, W, 3) in [0, 1]."""
+def lit(clean: Pixels) -> Pixels:
+    """The display range to linear light."""
+    return np.where(clean <= 0.04045, clean / 12.92, ((clean + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def blurred(light: Pixels, kernel: Pixels) -> Pixels:
+    """Linear light (H, W, 3) to the blurred picture in the display range; edges are reflected."""
     reach = len(kernel) // 2
-    light = np.where(clean <= 0.04045, clean / 12.92, ((clean + 0.055) / 1.055) ** 2.4)
     framed = np.pad(light, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     size = framed.shape[:2]
     spectrum = np.fft.rfft2(framed, axes=(0, 1)) * np.fft.rfft2(kernel, size)[..., None]
@@ -91,7 +95,8 @@ def blurred(clean: Pixels, kernel: Pixels) -> Pixels:
 def scanned(picture: Pixels, condition: str, rng: np.random.Generator) -> Pixels:
     """As a file holds it: 8 bits, after noise and JPEG if the condition says so."""
     sigma = {"as it is": 0, "noise 2, JPEG 90": 2, "noise 10": 10}[condition]
-    noisy = picture + rng.standard_normal(picture.shape) * sigma / 255 if sigma else picture
+    noise = rng.standard_normal(picture.shape, np.float32) * np.float32(sigma / 255) if sigma else 0
+    noisy = picture + noise
     samples = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
     if "JPEG" in condition:
         buffer = io.BytesIO()
@@ -105,8 +110,9 @@ def judged(paths: list[Path]) -> dict[str, list[Judged]]:
     found: dict[str, list[Judged]] = defaultdict(list)
     for place, path in enumerate(paths):
         clean = _opened(path)
+        light = lit(clean)
         for case in cases(np.random.default_rng((2026, place))):
-            picture = clean if case.kernel is None else blurred(clean, case.kernel)
+            picture = clean if case.kernel is None else blurred(light, case.kernel)
             for index, condition in enumerate(CONDITIONS):
                 rng = np.random.default_rng((2026, place, index))
                 facts = measure_blur(scanned(picture, condition, rng))
