@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ _ACCEPTED = (torch.float32, torch.float16, torch.bfloat16)
 """Kinds of numbers that float32 holds exactly."""
 _LARGEST_HALO = 256
 _LONGEST_NAME = 64
+_MARGIN = 1.5
+"""With the network that ships, cuts show a third further in photographs than in the drawn test picture."""
 _AGREEMENT = 0.1 / 255
 """What a cut may change beyond the halo: a tenth of a grey level."""
 
@@ -143,11 +146,11 @@ def _tried(state: Mapping[str, Tensor], blocks: int, path: Path) -> int:
 
 
 def _halo(network: nn.Module, picture: Tensor, whole: Tensor) -> int:
-    """The smallest multiple of 8 from which on a cut through the picture does not show in the result."""
+    """How far a cut through the picture shows in the result, with a margin: a multiple of 8."""
     middle = picture.shape[3] // 2
     changed = (network(picture[..., middle:]) - whole[..., middle:]).abs().amax(dim=(0, 1, 2))
     seen = int((changed > _AGREEMENT).nonzero().max()) + 1 if (changed > _AGREEMENT).any() else 0
-    return min(-(-seen // 8) * 8 + 8, _LARGEST_HALO)
+    return min(math.ceil(_MARGIN * seen / 8) * 8 + 8, _LARGEST_HALO)
 
 
 def _test_picture() -> Tensor:

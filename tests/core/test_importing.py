@@ -162,7 +162,7 @@ def test_the_halo_is_as_far_as_a_cut_shows(tmp_path: Path) -> None:
     large, _new = import_file(checkpoint(tmp_path / "far.pkl", far))
 
     assert small.halo == 8
-    assert large.halo == 32
+    assert large.halo in (40, 48)
     network, picture = load_network(large), torch.rand(1, 3, 64, 512)
     cut = network(picture[..., 256:])[..., large.halo :]
     assert (cut - network(picture)[..., 256 + large.halo :]).abs().max() < 1 / 255
