@@ -51,6 +51,7 @@ check: lint test
 bench:
 	$(BOOTSTRAP) venv --venv $(VENV) --extras bench
 	$(BIN)/python benchmarks/speed/inference.py
+	$(BIN)/python benchmarks/speed/deblur.py
 	$(BIN)/python benchmarks/speed/end_to_end.py
 
 # A package that only developers have must not be needed: so no extras here.
