@@ -151,7 +151,7 @@ def test_each_page_of_a_feeder_scan_is_judged_on_its_own(tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "a.tif", np.stack((clean, noisy)), photometric="rgb")
 
     report = pipeline.restore_file(
-        tmp_path / "a.tif", tmp_path / "b.tif", profile.load("prints"), options=CPU
+        tmp_path / "a.tif", tmp_path / "b.tif", profile.load("documents"), options=CPU
     )
 
     result = tifffile.imread(tmp_path / "b.tif")

@@ -32,10 +32,11 @@ Half a pixel is what the pixels of a sensor and a good lens leave by themselves:
 to come back bit-identical.
 """
 
-DOUBTFUL_CHANCE, SURE_CHANCE = 0.5, 0.9
+DOUBTFUL_CHANCE, SURE_CHANCE = 0.75, 0.95
 """`auto` begins above the first and works at full strength from the second on.
 
-Soft light, skin and sky look like blur: rather a soft picture left than a sharp one harmed.
+Soft light, skin and sky look like blur: rather a soft picture left than a sharp one harmed. Chosen on research
+pictures: where `auto` began at even odds it touched a sharp one now and then, and reached little more blur.
 """
 
 DECONVOLVED: Mapping[str, tuple[float, float]] = MappingProxyType({})

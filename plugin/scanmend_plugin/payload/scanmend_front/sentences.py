@@ -11,7 +11,7 @@ if MYPY:
 
 _DOUBTFUL = 0.5  # a measured level whose error is larger than that share of it
 _CORRELATED = 0.3
-_SURE = 0.9  # of the chance that a picture is blurred: below it Scanmend holds back
+_SURE = 0.75  # of the chance that a picture is blurred: below it Scanmend leaves it
 _BLURS = {
     "none": N_("measured: sharp"),
     "motion": N_("measured: camera shake, %s pixels"),
