@@ -35,8 +35,9 @@ to come back bit-identical.
 DOUBTFUL_CHANCE, SURE_CHANCE = 0.75, 0.95
 """`auto` begins above the first and works at full strength from the second on.
 
-Soft light, skin and sky look like blur: rather a soft picture left than a sharp one harmed. Chosen on research
-pictures: where `auto` began at even odds it touched a sharp one now and then, and reached little more blur.
+Soft light, skin and sky look like blur: rather a soft picture left than a sharp one harmed. Chosen on
+research pictures: where `auto` began at even odds it touched a sharp one now and then, and reached little
+more blur.
 """
 
 DECONVOLVED: Mapping[str, tuple[float, float]] = MappingProxyType({})
