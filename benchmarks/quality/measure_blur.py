@@ -5,7 +5,7 @@
 Every picture is measured as it is, and blurred in linear light by shakes, disks and Gaussians of a few
 sizes; each as it is (rounded to 8 bits), with a little noise (2 of 255) and JPEG at quality 90, and with
 noise of 10 of 255. Shakes are drawn anew for each picture; its place in the sorted folder fixes the seeds.
-A blur counts as found where `chance` is above 0.5, from where on `auto` does something. A picture's own
+A blur counts as found where `chance` is above 0.5; `auto` asks for more (`scanmend.plan.blur`). A picture's own
 softness counts as a false alarm. The radius's error is that of the found blurs whose kind is told right.
 A folder of pairs holds `input` and `target`.
 """
