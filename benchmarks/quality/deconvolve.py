@@ -1,6 +1,7 @@
 """Blur of a known kind and radius: when does undoing it by its shape beat the network that knows nothing?
 
-    python benchmarks/quality/deconvolve.py --images FOLDER [--most N] [--crop N] [--choose]
+    python benchmarks/quality/deconvolve.py --images FOLDER [--most N] [--crop N] [--own | --choose]
+                                            [--into PAGE.md ...]
 
 Photographs are blurred in linear light by a disk (defocus) or a round Gaussian (scanner), get white noise
 and 8 bits. What is judged is cut out of the blurred picture, so its borders are those of a scan: the light of
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench import files
+from deblur_tables import insert
 from deblurrers import run_model
 from degrade import Blur, Case, Truth
 from PIL import Image
@@ -35,6 +37,7 @@ from scanmend.evaluate import add_noise, eight_bit, psnr, read_picture, told
 from scanmend.evaluate.deblur import convolved
 from scanmend.image import FloatArray, decode_srgb, encode_srgb
 from sharpening import sharpeners
+from tables import table
 
 AROUND = 40
 """Pixels around what is judged that its blur takes in."""
@@ -70,47 +73,66 @@ class Row:
 
 Gains = dict[str, list[float]]
 """Decibels above the input for each case, by method."""
+_Found = Sequence[tuple[Row, Gains]]
 
 
 def main() -> None:
+    options = _arguments()
+    torch.set_num_threads(1)
+    clean = [read_picture(file, options.crop + 2 * AROUND) for file in files(options.images, options.most)]
+    engine = pipeline.Options(device=options.device, backend="torch")
+    made = chosen(clean, options.crop, engine) if options.choose else judged(clean, engine, options)
+    for text in made.values():
+        print(f"\n{text}")
+    for page in options.into:
+        insert(made, page)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Known blur undone by its shape, and by networks.")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--most", type=int, default=12, help="pictures, evenly taken from the folder")
     parser.add_argument("--crop", type=int, default=256, help="side of the central square that is judged")
     parser.add_argument("--choose", action="store_true", help="what the constants were chosen by")
+    parser.add_argument("--own", action="store_true", help="leave the classical methods out: they are slow")
     parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    clean = [read_picture(file, options.crop + 2 * AROUND) for file in files(options.images, options.most)]
-    engine = pipeline.Options(device=options.device, backend="torch")
-    if options.choose:
-        chosen(clean, options.crop, engine)
-    else:
-        judged(clean, options.crop, engine)
+    parser.add_argument(
+        "--into", type=Path, nargs="+", default=[], metavar="PAGE", help="put the tables into these pages"
+    )
+    return parser.parse_args()
 
 
 # --- what is judged ------------------------------------------------------------------------
 
 
-def judged(clean: Sequence[FloatArray], crop: int, options: pipeline.Options) -> None:
-    """All methods on all rows, and the rule that follows."""
+def judged(
+    clean: Sequence[FloatArray], engine: pipeline.Options, options: argparse.Namespace
+) -> dict[str, str]:
+    """All methods on all rows, and the rule that follows: tables by name."""
     found: list[tuple[Row, Gains]] = []
-    for row in rows(clean, crop, SHAPES, DIRT):
-        gains = {**_by_shape(row, options), **_by_networks(row, options), **_classical(row)}
-        if not found:
-            print(f"{'':32} {'input':>7} " + " ".join(f"{name[:14]:>14}" for name in gains))
+    for row in rows(clean, options.crop, SHAPES, DIRT):
+        classical = {} if options.own else _classical(row)
+        gains = {**_by_shape(row, engine), **_by_networks(row, engine), **classical}
         found.append((row, gains))
-        before = np.mean([psnr(case.clean, case.scan) for case in row.cases])
-        means = " ".join(f"{np.mean(each):14.2f}" for each in gains.values())
-        print(f"{row.name:32} {before:7.2f} {means}", flush=True)
-    print(f"least of any picture: {_least(found)}")
-    for line in _rule(found):
-        print(line)
+        means = (f"{name} {np.mean(each):+.2f}" for name, each in gains.items())
+        print(f"{row.name}: {', '.join(means)}", file=sys.stderr, flush=True)
+    return {"known-blur": _means(found), "known-blur-rule": _rule(found)}
+
+
+def _means(found: _Found) -> str:
+    names = list(found[0][1])
+    lines = [
+        [row.name, f"{np.mean([psnr(case.clean, case.scan) for case in row.cases]):.2f}"]
+        + [f"{np.mean(each):+.2f}" for each in gains.values()]
+        for row, gains in found
+    ]
+    least = [f"{min(min(gains[name]) for _, gains in found):+.2f}" for name in names]
+    return table(["blur", "input, dB", *names], [*lines, ["least of any picture", "", *least]])
 
 
 def _by_shape(row: Row, options: pipeline.Options) -> Gains:
     return {
-        f"shape x {factor:g}": [_gain(case, by_shape(case, row, factor, options)) for case in row.cases]
+        _by_factor(factor): [_gain(case, by_shape(case, row, factor, options)) for case in row.cases]
         for factor in WRONG
     }
 
@@ -141,25 +163,23 @@ def _gain(case: Case, result: FloatArray) -> float:
     return psnr(case.clean, eight_bit(result)) - psnr(case.clean, case.scan)
 
 
-def _least(found: Sequence[tuple[Row, Gains]]) -> str:
-    names = found[0][1]
-    return ", ".join(f"{name} {min(min(gains[name]) for _, gains in found):.2f}" for name in names)
-
-
-def _rule(found: Sequence[tuple[Row, Gains]]) -> Iterator[str]:
-    """For each shape, means over its dirt: the worst of the wrong radii against the best network."""
+def _rule(found: _Found) -> str:
+    """For each shape, means over its dirt: the worse of the wrong radii against the best network."""
     networks = [card.name for card in cards.installed() if card.stage == "blur"]
+    lines = []
     for kind, radius in SHAPES:
         gains = [each for row, each in found if (row.kind, row.radius) == (kind, radius)]
         mean = {name: float(np.mean([each[name] for each in gains])) for name in gains[0]}
-        shape = {factor: mean[f"shape x {factor:g}"] for factor in WRONG}
-        best = max((mean[name] for name in networks), default=0.0)
-        worst = min(shape[factor] for factor in (0.8, 1.2))
-        verdict = "by shape" if worst >= max(best, 0) + GAIN else "by network"
-        yield (
-            f"{kind} {radius:g}: true radius {shape[1.0]:+.2f}, wrong by a fifth {worst:+.2f},"
-            f" network {best:+.2f}: {verdict}"
-        )
+        worst = min(mean[_by_factor(factor)] for factor in WRONG if factor != 1)
+        network = max((mean[name] for name in networks), default=0.0)
+        better = "its shape" if worst >= max(network, 0) + GAIN else "the network"
+        decibels = (f"{gain:+.2f}" for gain in (mean[_by_factor(1)], worst, network))
+        lines.append([f"{kind} {radius:g}", *decibels, better])
+    return table(["blur", "true radius", "wrong by a fifth", "best network", "better undone by"], lines)
+
+
+def _by_factor(factor: float) -> str:
+    return "shape known" if factor == 1 else f"radius x {factor:g}"
 
 
 # --- deconvolution ---------------------------------------------------------------------------
@@ -251,21 +271,22 @@ SOME_DIRT = ((0.5, 0), (1.0, 85))
 SOME_SHAPES = (("defocus", 2.5), ("scanner", 1.2))
 
 
-def chosen(clean: Sequence[FloatArray], crop: int, options: pipeline.Options) -> None:
+def chosen(clean: Sequence[FloatArray], crop: int, options: pipeline.Options) -> dict[str, str]:
     """Each constant changed alone: gains with the true radius, with wrong ones, and weighed by LIKELY."""
     found = list(rows(clean, crop, SOME_SHAPES, SOME_DIRT))
-    print(f"{'':26} " + " ".join(f"{f'x {factor:g}':>7}" for factor in LIKELY) + "  likely")
+    lines = []
     for name, change in CHANGES.items():
         with _changed(change):
-            gains = {
-                factor: np.mean([
-                    _gain(case, by_shape(case, row, factor, options)) for row in found for case in row.cases
-                ])
-                for factor in LIKELY
-            }  # fmt: skip
+            gains = {factor: _mean_gain(found, factor, options) for factor in LIKELY}
         likely = sum(share * gains[factor] for factor, share in LIKELY.items())
-        print(f"{name:26} " + " ".join(f"{gain:7.2f}" for gain in gains.values()) + f" {likely:7.2f}")
-        sys.stdout.flush()
+        lines.append([name, *(f"{gain:+.2f}" for gain in (*gains.values(), likely))])
+        print(*lines[-1], file=sys.stderr, flush=True)
+    return {"known-blur-constants": table(["", *map(_by_factor, LIKELY), "weighed"], lines)}
+
+
+def _mean_gain(found: Sequence[Row], factor: float, options: pipeline.Options) -> float:
+    gains = [_gain(case, by_shape(case, row, factor, options)) for row in found for case in row.cases]
+    return float(np.mean(gains))
 
 
 @contextmanager
