@@ -28,7 +28,7 @@ _ACCEPTED = (torch.float32, torch.float16, torch.bfloat16)
 _LARGEST_HALO = 256
 _LONGEST_NAME = 64
 _MARGIN = 1.5
-"""With the network that ships, cuts show a third further in photographs than in the drawn test picture."""
+"""Cuts showed up to a third further in six photographs than in the drawn picture (early `deblur-fast`)."""
 _AGREEMENT = 0.1 / 255
 """What a cut may change beyond the halo: a tenth of a grey level."""
 
