@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scanmend": {
         "scanmend.formats", "scanmend.pipeline", "scanmend.profile", "scanmend.report", *_LEAVES,
     },
-    "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors"},
+    "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors", "scanmend.psf"},
     "scanmend_models": {
         "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure", "scanmend.psf",
     },
