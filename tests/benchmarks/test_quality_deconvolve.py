@@ -69,12 +69,15 @@ def test_the_rule_asks_for_a_gain_where_the_radius_is_wrong(monkeypatch: pytest.
     monkeypatch.setattr(script, "SHAPES", (("defocus", 1.0), ("defocus", 2.0)))
     monkeypatch.setattr(script.cards, "installed", tuple)
     rows = [script.Row("defocus", radius, 1.0, 0, ()) for radius in (1.0, 2.0)]
-    gains = [{"shape known": [3.0], "radius x 0.8": [worst], "radius x 1.2": [1.0]} for worst in (0.1, 0.3)]
+    gains = [
+        {"shape known": [3.0], "radius x 0.8": [worst], "radius x 1.2": [1.0], script.OTHER: [0.5]}
+        for worst in (0.1, 0.3)
+    ]
 
     text = script._rule(list(zip(rows, gains, strict=True)))
 
-    assert "| defocus 1 | +3.00 | +0.10 | +0.00 | the network |" in text
-    assert "| defocus 2 | +3.00 | +0.30 | +0.00 | its shape |" in text
+    assert "| defocus 1 | +3.00 | +0.10 | +0.50 | +0.00 | the network |" in text
+    assert "| defocus 2 | +3.00 | +0.30 | +0.50 | +0.00 | its shape |" in text
 
 
 def test_tables_stand_in_the_page_that_names_them(
