@@ -171,7 +171,8 @@ class MimoUNet(nn.Module):
     def forward(self, picture: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """The sharp picture (N, 3, H, W); in training mode at a quarter, half and full size. Not clamped."""
         full, half, quarter = (functional.pixel_unshuffle(x, self.fold) for x in pyramid(picture))
-        fine = self.Encoder[0](_exactly(self.feat_extract[0], full))
+        tones, rest = _in_two(full)
+        fine = self.Encoder[0](self._features(tones, rest))
         middle = self.Encoder[1](self.FAM2(self.feat_extract[1](fine), self.SCM2(half)))
         coarse = self.Encoder[2](self.FAM1(self.feat_extract[2](middle), self.SCM1(quarter)))
 
@@ -182,11 +183,17 @@ class MimoUNet(nn.Module):
         middle = self.Convs[0](torch.cat((self.feat_extract[3](coarse), skip_middle), dim=1))
         middle = self.Decoder[1](middle)
         fine = self.Convs[1](torch.cat((self.feat_extract[4](middle), skip_fine), dim=1))
-        sharp = self._unfolded(self.feat_extract[5](self.Decoder[2](fine)), full)
+        sharp = self._unfolded(self.feat_extract[5](self.Decoder[2](fine)), tones + rest)
         if not self.training:
             return sharp
         sharp_quarter = self._unfolded(self.ConvsOut[0](coarse), quarter)
         return sharp_quarter, self._unfolded(self.ConvsOut[1](middle), half), sharp
+
+    def _features(self, tones: Tensor, rest: Tensor) -> Tensor:
+        """What the first layer makes of the picture in two parts, with its weights once for each."""
+        weight, bias = self.feat_extract[0].parameters()
+        both, weights = torch.cat((tones, rest), dim=1), torch.cat((weight, weight), dim=1)
+        return functional.relu(functional.conv2d(both, weights, bias, padding=1), inplace=True)
 
     def _unfolded(self, change: Tensor, blurred: Tensor) -> Tensor:
         return functional.pixel_shuffle(change + blurred, self.fold)
@@ -198,17 +205,19 @@ def pyramid(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return picture, half, _evens(half)
 
 
+def _in_two(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """The picture as multiples of 1/128, and what is left of it; their sum is the picture to the last bit.
+
+    In reduced precision, layers round what they read to bfloat16. It holds each part to 1/65536, but a light
+    tone as one number only to half a grey level of 8 bits. The sum is taken anew where the picture is
+    added to the result, because OpenVINO keeps in float32 what its output is made of.
+    """
+    tones = torch.floor(picture * 128) / 128
+    return tones, picture - tones
+
+
 def _evens(x: Tensor) -> Tensor:
     return x[..., ::2, ::2]
-
-
-def _exactly(layer: nn.Module, picture: Tensor) -> Tensor:
-    """A layer in the picture's own precision: bfloat16 under autocast would round it to half a grey level."""
-    kind = picture.device.type
-    reduced = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else picture.dtype
-    with torch.autocast(kind, enabled=False):
-        result: Tensor = layer(picture)
-    return result.to(reduced)
 
 
 def mimo_unet() -> nn.Module:
