@@ -64,20 +64,25 @@ def test_the_true_radius_does_better_than_wrong_ones(clean: FloatArray) -> None:
     assert decibels[1.0] > psnr(row.cases[0].clean, row.cases[0].scan) + 2
 
 
-def test_the_rule_asks_for_a_gain_where_the_radius_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rule_says_how_well_the_radius_must_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     script = bench()
-    monkeypatch.setattr(script, "SHAPES", (("defocus", 1.0), ("defocus", 2.0)))
+    monkeypatch.setattr(script, "SHAPES", (("defocus", 1.0), ("defocus", 2.0), ("defocus", 3.0)))
     monkeypatch.setattr(script.cards, "installed", tuple)
-    rows = [script.Row("defocus", radius, 1.0, 0, ()) for radius in (1.0, 2.0)]
+    rows = [script.Row("defocus", radius, 1.0, 0, ()) for radius in (1.0, 2.0, 3.0)]
     gains = [
-        {"shape known": [3.0], "radius x 0.8": [worst], "radius x 1.2": [1.0], script.OTHER: [0.5]}
-        for worst in (0.1, 0.3)
+        {f"radius x {factor}": [gain] for factor, gain in zip((0.8, 0.9, 1.1, 1.2), each, strict=True)}
+        for each in ((0.1, 0.4, 0.5, 0.9), (0.3, 0.6, 0.5, 0.4), (-1, -1, -1, -1))
     ]
+    for each, known in zip(gains, (3.0, 3.0, 0.1), strict=True):
+        each.update({"shape known": [known], script.OTHER: [0.5]})
 
-    text = script._rule(list(zip(rows, gains, strict=True)))
+    lines = script._rule(list(zip(rows, gains, strict=True))).splitlines()[2:]
 
-    assert "| defocus 1 | +3.00 | +0.10 | +0.50 | +0.00 | the network |" in text
-    assert "| defocus 2 | +3.00 | +0.30 | +0.50 | +0.00 | its shape |" in text
+    assert [line.split(" | ")[-1] for line in lines] == [
+        "right to a tenth |",
+        "right to a fifth |",
+        "never |",
+    ]
 
 
 def test_tables_stand_in_the_page_that_names_them(
