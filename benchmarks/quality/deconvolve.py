@@ -8,8 +8,8 @@ and 8 bits. What is judged is cut out of the blurred picture, so its borders are
 what lies outside is in them. Methods: `scanmend.deconvolve` with the true radius and with radii that are
 wrong by a tenth and a fifth, and with the other kind's kernel of the same spread; the classical methods that
 are told the true kernel or choose their best setting; each installed network. All figures are PSNR in dB,
-means over the pictures, above that of the input. The last table is the rule: how well the radius must be known
-for deconvolution to beat the best network by GAIN, whichever way the radius is wrong.
+means over the pictures, above that of the input. The last table is the rule: how well the radius must be
+known for deconvolution to beat the best network by GAIN, whichever way the radius is wrong.
 
 `--choose` prints instead what the constants of `scanmend.deconvolve` were chosen by. It is for pictures that
 judge nothing else.
