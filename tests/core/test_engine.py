@@ -126,6 +126,24 @@ def test_the_faster_backend_is_timed_once_and_remembered(
     assert engine.faster_backend(card, device) == other
 
 
+def test_timing_a_second_network_keeps_what_is_known_of_the_first(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    known = tmp_path / "scanmend" / "backends.json"
+    known.parent.mkdir()
+    known.write_text(json.dumps({f"network {number}": "torch" for number in range(40)}))
+
+    found = engine.faster_backend(card, engine.choose_device("cpu"))
+
+    kept = json.loads(known.read_text())
+    assert list(kept.values())[-1] == found
+    assert "network 39" in kept
+    assert len(kept) < 40
+
+
 def test_a_damaged_memory_of_the_faster_backend_is_written_anew(
     card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
