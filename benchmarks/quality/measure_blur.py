@@ -5,8 +5,9 @@
 Every picture is measured as it is, and blurred in linear light by shakes, disks and Gaussians of a few
 sizes; each as it is (rounded to 8 bits), with a little noise (2 of 255) and JPEG at quality 90, and with
 noise of 10 of 255. Shakes are drawn anew for each picture; its place in the sorted folder fixes the seeds.
-A blur counts as found where `chance` is above 0.5; `auto` asks for more (`scanmend.plan.blur`). A picture's own
-softness counts as a false alarm. The radius's error is that of the found blurs whose kind is told right.
+A blur counts as found where `chance` is so high that `auto` acts. A picture's own softness counts as a false
+alarm. The radius's error is that of the found blurs whose kind is told right;
+the width's (standard deviation) is that of all that are found.
 A folder of pairs holds `input` and `target`.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +27,15 @@ import numpy.typing as npt
 from PIL import Image
 from scanmend import psf
 from scanmend.measure import BlurFacts, measure_blur
+from scanmend.plan.blur import DOUBTFUL_CHANCE
 
 Pixels = npt.NDArray[np.float32]
-FOUND = 0.5
+FOUND = DOUBTFUL_CHANCE
 CONDITIONS = ("as it is", "noise 2, JPEG 90", "noise 10")
 SHAKES = (6.0, 10.0, 20.0)  # extents
 DISKS = (1.0, 2.0, 3.5, 6.0)
 SOFTNESS = (0.8, 1.2, 1.8)
+WIDTHS = {"motion": 3**-0.5, "defocus": 0.5, "scanner": 1.0}  # standard deviation for a radius of 1
 _SUFFIXES = {".png", ".avif", ".tif", ".jpg", ".jpeg", ".webp"}
 
 
@@ -127,7 +131,8 @@ def table(found: list[Judged]) -> list[str]:
     by_row: dict[str, list[Judged]] = defaultdict(list)
     for one in found:
         by_row[one.case.row].append(one)
-    lines = ["| | not judged | found | kind right | radius off | angle off |", "|---|---|---|---|---|---|"]
+    heads = ("", "not judged", "found", "kind right", "radius off", "width off", "angle off")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return lines + [f"| {row} | {' | '.join(_cells(rows))} |" for row, rows in by_row.items()]
 
 
@@ -137,11 +142,13 @@ def _cells(rows: list[Judged]) -> Iterator[str]:
     yield f"{sum(facts is None for _, facts in rows)}"
     yield f"{len(sure)} of {len(rows)}"
     if rows[0].case.kind == "none":
-        yield from ("", "", "")
+        yield from ("", "", "", "")
         return
     yield f"{100 * len(right) / len(sure):.0f} %" if sure else "-"
     radii = [abs(facts.radius / case.radius - 1) for case, facts in right]
     yield f"{100 * np.median(radii):.0f} %" if radii else "-"
+    widths = [facts.radius * WIDTHS[facts.kind] / (case.radius * WIDTHS[case.kind]) for case, facts in sure]
+    yield f"{100 * np.median(np.abs(np.array(widths) - 1)):.0f} %" if widths else "-"
     turns = [abs((facts.angle - case.angle + 90) % 180 - 90) for case, facts in right]
     yield f"{np.median(turns):.0f} degrees" if turns and rows[0].case.kind == "motion" else ""
 
@@ -173,6 +180,16 @@ def _opened(path: Path) -> Pixels:
     return np.asarray(Image.open(path).convert("RGB"), np.float32) / np.float32(255)
 
 
+def seconds(path: Path) -> float:
+    """Of the processor, for one picture: the least of three."""
+    picture, spent = _opened(path), []
+    for _ in range(3):
+        started = time.process_time()
+        measure_blur(picture)
+        spent.append(time.process_time() - started)
+    return min(spent)
+
+
 def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
@@ -185,7 +202,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, nargs="*", default=[], help="folders of pairs, or of pictures")
     options = parser.parse_args()
     paths = _pictures(options.images)[:: options.every]
-    print(f"{len(paths)} pictures")
+    print(f"{len(paths)} pictures, {seconds(paths[0]):.3f} s of the processor to judge one as it is")
     for condition, found in judged(paths).items():
         print(f"\n{condition}\n")
         print("\n".join((*table(found), "", *confusion(found))))

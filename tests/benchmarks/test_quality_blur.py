@@ -54,7 +54,7 @@ def test_a_row_counts_what_was_found_told_right_and_off(script: Any) -> None:
     case = script.Case("defocus, radius 2", "defocus", 2.0, 0.0, psf.disk(2))
     read = (
         BlurFacts("defocus", 2.2, 0, 0.9, 0.1),
-        BlurFacts("scanner", 9.0, 0, 0.9, 0.1),
+        BlurFacts("scanner", 1.5, 0, 0.9, 0.1),
         BlurFacts("none", 0, 0, 0.1, 0),
         None,
     )
@@ -62,5 +62,5 @@ def test_a_row_counts_what_was_found_told_right_and_off(script: Any) -> None:
     table = script.table([script.Judged(case, facts) for facts in read])
     kinds = script.confusion([script.Judged(case, facts) for facts in read])
 
-    assert table[-1] == "| defocus, radius 2 | 1 | 2 of 4 | 50 % | 10 % |  |"
+    assert table[-1] == "| defocus, radius 2 | 1 | 2 of 4 | 50 % | 10 % | 30 % |  |"
     assert "| defocus | 0 % | 50 % | 50 % |" in kinds
