@@ -315,7 +315,7 @@ def known_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("known_shapes")
 def test_a_blur_of_known_shape_is_undone_with_the_model_for_noise() -> None:
-    plan = planned(page("defocus", 3.0, sigma=0.05))
+    plan = planned(page("defocus", 3.0, sigma=0.05), kind="defocus")
 
     noise, blur = plan.steps
     assert (blur.stage, blur.model, blur.psf) == ("blur", "grain-fast", ("defocus", 3.0))
@@ -326,17 +326,41 @@ def test_a_blur_of_known_shape_is_undone_with_the_model_for_noise() -> None:
 
 @pytest.mark.usefixtures("known_shapes")
 @pytest.mark.parametrize(
-    "measured", [page("defocus", 4.5), page("scanner", 3.0), page("motion", 3.0), page("none", 0.0)]
+    ("measured", "kind"),
+    [
+        (page("defocus", 4.5), "defocus"),
+        (page("scanner", 3.0), "scanner"),
+        (page("motion", 3.0), "motion"),
+        (page("none", 0.0), "defocus"),
+        (page("defocus", 3.0), "auto"),
+        (page("defocus", 3.0, error=1.1 * blurs.KNOWN_ERROR), "defocus"),
+        (page(judged=False), "defocus"),
+    ],
 )
-def test_a_blur_of_another_kind_or_size_is_left_to_the_network(measured: Facts) -> None:
-    step = blur_step(planned(measured, 1.0))
+def test_a_blur_of_another_kind_or_size_or_in_doubt_is_left_to_the_network(
+    measured: Facts, kind: Kind
+) -> None:
+    step = blur_step(planned(measured, 1.0, kind=kind))
 
     assert (step.model, step.psf) == ("deblur-fast", None)
 
 
 @pytest.mark.usefixtures("known_shapes")
+def test_a_measured_radius_is_taken_as_smaller_the_more_doubtful_it_is() -> None:
+    shapes = [
+        blur_step(planned(page("defocus", 3.0, error=error), 1.0, kind="defocus")).psf
+        for error in (0.0, 0.05, 0.1)
+    ]
+
+    used = [radius for _, radius in (shape for shape in shapes if shape)]
+    assert used == sorted(used, reverse=True)
+    assert used[0] == 3.0
+    assert 2.7 < used[-1] < used[0]
+
+
+@pytest.mark.usefixtures("known_shapes")
 def test_a_model_that_the_profile_names_undoes_a_known_shape_too() -> None:
-    profile = Profile(blur=Blur(strength=1.0, model="deblur-fast"))
+    profile = Profile(blur=Blur(strength=1.0, kind="defocus", model="deblur-fast"))
 
     assert blur_step(plans.make(profile, page("defocus", 3.0), CARDS)).psf is None
 
