@@ -401,6 +401,8 @@ def _strongest(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The strongest part of each stage, in words: one pass may have done the work of two."""
     found: dict[str, tuple[float, float]] = {}
     for part in parts:
+        if not (part.get("strength") or part.get("color")):  # it only made way for another
+            continue
         stage, this = str(part.get("stage", "noise")), (part.get("strength", 0.0), part.get("sigma", 0.0))
         found[stage] = max(found.get(stage, this), this)
     for stage, (strength, sigma) in found.items():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from scanmend import pipeline, places, profile, xmp
+from scanmend.cli import words
 from scanmend.image import Array
 from scanmend.importing import import_file
 from scanmend.pipeline import Options
@@ -127,3 +128,21 @@ def test_inspecting_shows_what_would_be_undone_and_by_what(tmp_path: Path) -> No
 
     assert "blur" in page
     assert page["plan"][1] == "blur: mine at strength 0.50 for defocus of 2.5 pixels"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (("noise.strength=1", "blur.strength=0.4"), "restored at strength 1.0, 0.4 for blur;"),
+        (("noise.strength=off", "blur.strength=0.4"), "restored at strength 0.4 for blur;"),
+    ],
+)
+def test_a_line_tells_noise_from_blur_and_not_what_only_made_way(
+    tmp_path: Path, settings: tuple[str, ...], told: str
+) -> None:
+    Image.fromarray(photograph(64, 64)).save(tmp_path / "a.png")
+
+    report = pipeline.restore_file(tmp_path / "a.png", tmp_path / "b.png", wished(*settings), options=CPU)
+
+    assert told in words.done(report)
+    assert len(report.pages[0].plan.steps) == 2

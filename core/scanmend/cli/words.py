@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from scanmend.measure import BlurFacts, NoiseFacts
     from scanmend.pipeline import Inspection
@@ -99,11 +99,17 @@ def _deeds(report: Report) -> str:
     return f"{len(report.pages)} pages: {', '.join(parts)}"
 
 
+def _strengths(page: PageReport) -> Iterator[str]:
+    for step in page.plan.steps:
+        if step.strength or step.color:  # others only make way for a later step
+            yield f"{step.strength:.1f}{' for blur' if step.stage == 'blur' else ''}"
+
+
 def _page_deed(page: PageReport, report: Report) -> str:
     if page.refusal:
         return f"kept as it is: {page.refusal}"
     if page.plan.steps:
-        return "restored at strength " + ", ".join(f"{step.strength:.1f}" for step in page.plan.steps)
+        return "restored at strength " + ", ".join(_strengths(page))
     output = report.profile["output"]
     if not report.unchanged:
         return f"nothing to restore: written with {output['depth']} bits"
