@@ -28,7 +28,7 @@ _SCALES = (-4.0, 2.0)
 _RADII = (0.3, 30.0)
 _EVEN = 0.5  # chance from which a kind is named
 # Added to the log odds of "none": sharp must not be called blurred. Chosen on photographs that neither
-# trained the meter nor judge it: of 111, one alarm as they are, and four to six under noise of 10 of 255.
+# trained the meter nor judge it: of 111, one alarm as they are, and five under noise of 10 of 255.
 _CAUTION = 1.0
 
 
