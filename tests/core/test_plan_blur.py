@@ -346,6 +346,27 @@ def test_a_blur_of_another_kind_or_size_or_in_doubt_is_left_to_the_network(
 
 
 @pytest.mark.usefixtures("known_shapes")
+@pytest.mark.parametrize(
+    ("measured", "radius", "known"),
+    [
+        (page("none", 0.0), 3.0, False),
+        (page("none", 0.0), 1.5, True),
+        (page("defocus", 2.0), 3.0, False),
+        (page("scanner", 1.5), 3.0, True),
+        (page("defocus", 6.0), 2.0, True),
+    ],
+)
+def test_a_named_radius_that_the_page_is_far_too_sharp_for_is_left_to_the_network(
+    measured: Facts,
+    radius: float,
+    known: bool,  # noqa: FBT001
+) -> None:
+    step = blur_step(planned(measured, 1.0, kind="defocus", radius=radius))
+
+    assert (step.psf is not None) is known
+
+
+@pytest.mark.usefixtures("known_shapes")
 def test_a_measured_radius_is_taken_as_smaller_the_more_doubtful_it_is() -> None:
     shapes = [
         blur_step(planned(page("defocus", 3.0, error=error), 1.0, kind="defocus")).psf

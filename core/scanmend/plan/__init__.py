@@ -82,7 +82,7 @@ def make(profile: Profile, facts: FactsLike, cards: Sequence[Card]) -> Plan:
     for wish, part in zip((profile.noise, profile.jpeg, profile.blur), asked, strict=True):
         if isinstance(part, Skipped):
             continue
-        psf = blurs.psf(profile.blur, blur) if part.stage == "blur" else None
+        psf = blurs.psf(profile.blur, blur, facts.blur) if part.stage == "blur" else None
         card, choice = _choose("noise" if psf else part.stage, profile, wish.model, tuple(cards))
         choice = () if psf or (card, psf) in works else choice
         notes += told + choice + noises.assumed(noise) if part.stage == "noise" else choice

@@ -62,6 +62,13 @@ CAUTION = 0.5
 What is undone by too large a disk rings, and that shows; too small a one leaves a little blur.
 """
 
+FAR, PASSED_OVER = 4 / 3, 0.6
+"""A named width is not believed from so many times the measured one on; pixels that measuring may pass over.
+
+Standard deviations. A sharp picture that is undone by the shape of a blur it does not have is spoilt
+altogether, while the network leaves it much as it is.
+"""
+
 LEFT_SIGMA = 1.0 / 255
 """Noise that a denoised picture still has, as deconvolution is told it."""
 
@@ -103,14 +110,28 @@ def part(wish: Blur, blur: BlurLike | None, facts: FactsLike) -> Part | Skipped:
     return Part("blur", strength, strength, 0.0, 0.0, 0.0, _cause(kind, blur.radius if blur else 0.0))
 
 
-def psf(wish: Blur, blur: BlurLike | None) -> tuple[str, float] | None:
-    """Kind and radius where the blur's shape is known well enough to be undone by it; None: by a network."""
+def psf(wish: Blur, blur: BlurLike | None, measured: BlurLike | None) -> tuple[str, float] | None:
+    """Kind and radius where the blur's shape is known well enough to be undone by it; None: by a network.
+
+    Args:
+        wish: of the profile.
+        blur: what `told` gave.
+        measured: on the page.
+    """
     if wish.model or wish.kind == "auto" or blur is None or blur.error > KNOWN_ERROR:
         return None
     low, high = DECONVOLVED.get(blur.kind, (math.inf, 0.0))
-    if not low <= blur.radius <= high:
+    if not low <= blur.radius <= high or _contradicts(measured, blur):
         return None
     return blur.kind, blur.radius * math.exp(-CAUTION * blur.error)
+
+
+def _contradicts(measured: BlurLike | None, blur: BlurLike) -> bool:
+    """Whether the page is far sharper than it is said to be."""
+    if measured is None:
+        return False
+    width = max(measured.radius * _spread(measured.kind), PASSED_OVER)
+    return blur.radius * _spread(blur.kind) > FAR * width
 
 
 def _strength(wish: Blur, blur: BlurLike | None, facts: FactsLike) -> float:
