@@ -122,16 +122,21 @@ def _sharp(found: Sequence[Cell]) -> str:
     lines = [
         (
             cell.method,
-            f"{cell.psnr:.2f}" if min(cell.each) < EQUAL else "unchanged",
-            f"{min(cell.each):.2f}" if min(cell.each) < EQUAL else "unchanged",
+            _harm(float(np.median(cell.each))),
+            _harm(min(cell.each)),
             str(sum(psnr >= EQUAL for psnr in cell.each)),
             str(sum(psnr < 50 for psnr in cell.each)),
         )
         for cell in found
         if cell.method != BEFORE
     ]
-    head = ("method", "mean PSNR dB", "lowest", f"identical, of {found[0].pictures}", "below 50 dB")
+    head = ("method", "median PSNR dB", "lowest", f"identical, of {found[0].pictures}", "below 50 dB")
     return table(head, lines)
+
+
+def _harm(psnr: float) -> str:
+    """Equal pictures have no PSNR; a mean with them would say nothing either."""
+    return f"{psnr:.2f}" if psnr < EQUAL else "identical"
 
 
 def _gains(cell: Cell, before: Cell) -> list[float]:

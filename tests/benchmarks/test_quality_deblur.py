@@ -168,11 +168,11 @@ def test_tables_tell_the_gain_the_worst_picture_and_how_many_are_below(clean: Fl
 
 
 def test_what_is_done_to_sharp_pictures_is_counted() -> None:
-    found = [cell("input", (99.0, 99.0), "sharp"), cell("net", (99.0, 44.0), "sharp")]
+    found = [cell("input", (99.0,) * 3, "sharp"), cell("net", (99.0, 44.0, 99.0), "sharp")]
 
-    made = module("deblur_tables").tables(found, {"sharp": [0.0, 0.0]})
+    made = module("deblur_tables").tables(found, {"sharp": [0.0] * 3})
 
-    assert "| net | 71.50 | 44.00 | 1 | 1 |" in made["sharp"]
+    assert "| net | identical | 44.00 | 2 | 1 |" in made["sharp"]
 
 
 def test_tables_go_where_a_page_names_them_and_nowhere_else(tmp_path: Path) -> None:
