@@ -1,4 +1,4 @@
-"""Runs the steps of a plan on tiles: the only module of the core that imports torch.
+"""Runs the steps of a plan on tiles: the module of the core that runs networks, on torch.
 
 A tile goes through all steps of a plan at once, so a page is read once and written once
 whatever the plan holds. bf16 with channels_last is used where the processor or GPU has
