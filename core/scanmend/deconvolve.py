@@ -11,6 +11,8 @@ the denoiser is told falls from step to step, and the scan counts the more. What
 - a picture ends: what lies outside is unknown rather than a repetition, and is solved for as well. That
   takes conjugate gradients, for which the closed form of the paper is the preconditioner;
 - a scan clips at white, which an answer that is brighter explains as well; see `_Scene._told`;
+- blur leaves the tones of large areas as they are, and denoisers shift them: in the end they are those of
+  the scan again;
 - levels begin at 15/255 rather than 49: blurs of a few pixels need no more, and borders stay calm.
 """
 
@@ -44,6 +46,8 @@ ROUNDS = 4
 """Of least squares in each iteration; only what is near borders and clipped white needs so many."""
 SLOWEST = 0.03
 """Share of an error that a plain step takes out, from which on the rounds are arranged to take it out."""
+TONE_REACH = 18
+"""Pixels to either side over which the scan's tones are held: three standard deviations."""
 _WHITE = 253.5 / 255
 _BRIGHTEST = 3.0
 """An answer may be brighter than white where the scan is clipped, before it is clipped itself."""
@@ -80,7 +84,7 @@ def deconvolve(
         check()
         answer = answer + scene.correction(answer, FIDELITY * (sigma / level) ** 2, check)
         answer = denoise(answer, level).clamp(0, _BRIGHTEST)
-    return scene.cut(answer).clamp(0, 1)
+    return scene.cut(scene.toned(answer)).clamp(0, 1)
 
 
 def _levels(last: float, iterations: int) -> list[float]:
@@ -144,6 +148,14 @@ class _Scene:
         wanted = self.transfer.conj() * torch.fft.rfft2(seen * missing)
         return self._picture(_chebyshev(normal, wanted, 1 / power, check))
 
+    def toned(self, answer: Tensor) -> Tensor:
+        """The answer with the scan's own tones in the large: no area becomes lighter or of another colour."""
+        sigma = TONE_REACH / 3
+        missing = self.scan - to_display(self._picture(self.transfer * torch.fft.rfft2(to_linear(answer))))
+        seen = self.seen * self._told(missing)
+        share = _smeared(seen, sigma).clamp_min(1e-3)  # only what was seen counts, also near borders
+        return answer + _smeared(seen * missing, sigma) / share
+
     def _told(self, missing: Tensor) -> Tensor:
         """Where the scan can be taken at its word: 1, else 0.
 
@@ -156,6 +168,15 @@ class _Scene:
 
     def _picture(self, spectrum: Tensor) -> Tensor:
         return torch.fft.irfft2(spectrum, self.scan.shape[2:])
+
+
+def _smeared(x: Tensor, sigma: float) -> Tensor:
+    """A Gaussian's means; what lies beyond the edges counts as nothing."""
+    offsets = torch.arange(-TONE_REACH, TONE_REACH + 1)
+    bell = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    bell = (bell / bell.sum()).expand(x.shape[1], 1, 1, -1)
+    across = functional.conv2d(x, bell, padding=(0, TONE_REACH), groups=x.shape[1])
+    return functional.conv2d(across, bell.mT, padding=(TONE_REACH, 0), groups=x.shape[1])
 
 
 def _chebyshev(

@@ -81,6 +81,16 @@ def test_what_was_not_blurred_stays_as_it_is(denoise: deconvolve.Denoise) -> Non
     assert decibels(truth, answer) > 38
 
 
+@pytest.mark.parametrize("side", [1, 7, 96])
+def test_areas_keep_their_tone_and_their_colour(denoise: deconvolve.Denoise, side: int) -> None:
+    for color in ((128, 128, 128), (200, 60, 40), (30, 60, 160)):
+        flat = torch.tensor(color).reshape(1, 3, 1, 1).expand(1, 3, side, side) / 255
+
+        answer = deconvolve.deconvolve(flat, psf.disk(3.0), sigma=1 / 255, denoise=denoise)
+
+        assert (answer - flat).mean(dim=(2, 3)).abs().max() * 255 < 1.5
+
+
 def test_borders_do_not_ring(denoise: deconvolve.Denoise) -> None:
     kernel = psf.disk(3.0)
     scan = scanned(middle(blurred(scene(), kernel)))

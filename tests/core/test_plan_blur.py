@@ -349,8 +349,9 @@ def test_a_blur_of_another_kind_or_size_or_in_doubt_is_left_to_the_network(
 @pytest.mark.parametrize(
     ("measured", "radius", "known"),
     [
-        (page("none", 0.0), 3.0, False),
-        (page("none", 0.0), 1.5, True),
+        (page("none", 0.0, chance=0.02), 3.0, False),
+        (page("none", 0.0, chance=0.02), 1.5, True),
+        (page("none", 0.0, chance=0.3), 3.0, True),
         (page("defocus", 2.0), 3.0, False),
         (page("scanner", 1.5), 3.0, True),
         (page("defocus", 6.0), 2.0, True),
@@ -387,7 +388,26 @@ def test_a_model_that_the_profile_names_undoes_a_known_shape_too() -> None:
 
 
 @pytest.mark.usefixtures("known_shapes")
-def test_kind_and_radius_of_the_profile_decide_about_the_shape() -> None:
-    step = blur_step(planned(page(judged=False), 1.0, kind="defocus", radius=2.0))
+@pytest.mark.parametrize(
+    ("measured", "wish", "why"),
+    [
+        (page(judged=False), {"radius": 2.0}, "too few edges"),
+        (page(judged=False), {}, "nothing is known of its radius"),
+        (page("defocus", 3.0, error=0.5), {}, "give or take 65%"),
+        (page("defocus", 3.0), {"radius": 30.0}, "shapes from"),
+        (page("none", 0.0, chance=0.02), {"radius": 3.0}, "far sharper"),
+    ],
+)
+def test_why_a_named_shape_is_not_used_is_said(measured: Facts, wish: dict[str, float], why: str) -> None:
+    plan = planned(measured, 1.0, kind="defocus", **wish)
 
-    assert step.psf == ("defocus", 2.0)
+    assert blur_step(plan).psf is None
+    assert any("not undone by the shape of defocus" in note and why in note for note in plan.notes)
+
+
+@pytest.mark.usefixtures("known_shapes")
+def test_a_shape_that_is_used_needs_no_excuse() -> None:
+    plan = planned(page("defocus", 2.0), 1.0, kind="defocus", radius=2.0)
+
+    assert blur_step(plan).psf == ("defocus", 2.0)
+    assert not any("not undone" in note for note in plan.notes)

@@ -84,6 +84,7 @@ def make(profile: Profile, facts: FactsLike, cards: Sequence[Card]) -> Plan:
             continue
         psf = blurs.psf(profile.blur, blur, facts.blur) if part.stage == "blur" else None
         card, choice = _choose("noise" if psf else part.stage, profile, wish.model, tuple(cards))
+        notes += blurs.notes(profile.blur, blur, facts.blur) if part.stage == "blur" else ()
         choice = () if psf or (card, psf) in works else choice
         notes += told + choice + noises.assumed(noise) if part.stage == "noise" else choice
         works[card, psf] = (*works.get((card, psf), ()), part)

@@ -69,6 +69,9 @@ Standard deviations. A sharp picture that is undone by the shape of a blur it do
 altogether, while the network leaves it much as it is.
 """
 
+SURELY_SHARP = 0.1
+"""A page without measured blur is sharp below this chance of one; grain can hide what blur there is."""
+
 LEFT_SIGMA = 1.0 / 255
 """Noise that a denoised picture still has, as deconvolution is told it."""
 
@@ -118,19 +121,40 @@ def psf(wish: Blur, blur: BlurLike | None, measured: BlurLike | None) -> tuple[s
         blur: what `told` gave.
         measured: on the page.
     """
-    if wish.model or wish.kind == "auto" or blur is None or blur.error > KNOWN_ERROR:
-        return None
-    low, high = DECONVOLVED.get(blur.kind, (math.inf, 0.0))
-    if not low <= blur.radius <= high or _contradicts(measured, blur):
+    if wish.model or wish.kind not in DECONVOLVED or blur is None or _unfit(blur, measured):
         return None
     return blur.kind, blur.radius * math.exp(-CAUTION * blur.error)
 
 
-def _contradicts(measured: BlurLike | None, blur: BlurLike) -> bool:
-    """Whether the page is far sharper than it is said to be."""
+def notes(wish: Blur, blur: BlurLike | None, measured: BlurLike | None) -> tuple[str, ...]:
+    """Why a kind that the profile names is not undone by its shape; empty where it is or none is named."""
+    if wish.model or wish.kind not in DECONVOLVED:
+        return ()
+    why = _unfit(blur, measured) if blur else "nothing is known of its radius: blur.radius says it"
+    return (f"blur: not undone by the shape of {wish.kind}, but by a network: {why}",) if why else ()
+
+
+def _unfit(blur: BlurLike, measured: BlurLike | None) -> str:
+    """What speaks against undoing a blur by its shape; empty where nothing does."""
+    low, high = DECONVOLVED.get(blur.kind, (math.inf, 0.0))
     if measured is None:
-        return False
-    width = max(measured.radius * _spread(measured.kind), PASSED_OVER)
+        return "the page is too small, or has too few edges, to be judged"
+    if blur.error > KNOWN_ERROR:
+        return (
+            f"its radius is {blur.radius:.1f} give or take {math.expm1(blur.error):.0%}: blur.radius says it"
+        )
+    if not low <= blur.radius <= high:
+        return f"its radius is {blur.radius:.1f}, and shapes from {low:g} to {high:g} pixels are undone"
+    if _contradicts(measured, blur):
+        return "the page measures as far sharper than that"
+    return ""
+
+
+def _contradicts(measured: BlurLike, blur: BlurLike) -> bool:
+    """Whether the page is surely far sharper than it is said to be."""
+    if not measured.radius:
+        return measured.chance < SURELY_SHARP and blur.radius * _spread(blur.kind) > FAR * PASSED_OVER
+    width = max(measured.radius * _spread(measured.kind) * math.exp(measured.error), PASSED_OVER)
     return blur.radius * _spread(blur.kind) > FAR * width
 
 
