@@ -74,7 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "scanmend_models._train": {"torch", "numpy", "PIL", "safetensors", "scanmend.psf"},
     "scanmend_models": {
-        "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure", "scanmend.psf",
+        "torch", "numpy", "safetensors", "scanmend_models._train", "scanmend", "scanmend.measure",
+        "scanmend.psf",
     },
     "scanmend.importing": {
         "torch", "safetensors", "scanmend.own", "scanmend.checkpoints", "scanmend.cards", "scanmend.errors",
