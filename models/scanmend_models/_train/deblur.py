@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch.nn import functional
 
 from scanmend_models._train import data
 from scanmend_models._train.blur import REACH, Blurrer, BlurShares
+from scanmend_models._train.drawing import Drawn
 from scanmend_models._train.light import to_eight_bit
 from scanmend_models._train.loop import Forward
 
@@ -44,7 +44,7 @@ MOST_DB = 60.0
 """A score of pictures that come back as they are."""
 
 
-class Deblurring:
+class Deblurring(Drawn):
     """The task of every deblurring network.
 
     Args:
@@ -53,9 +53,8 @@ class Deblurring:
     """
 
     def __init__(self, pictures: data.Pictures, seed: int, device: torch.device) -> None:
-        self.pictures, self.device = pictures, device
-        self.crops = data.Crops(pictures.train, seed, device, among=AMONG)
         self.degrade = Blurrer(seed + 1, device)
+        super().__init__(pictures, seed, device, self.degrade, among=AMONG)
         self.scored = _scored(pictures.held_out, device)
 
     def loss(self, network: Forward, count: int, side: int) -> Tensor:
@@ -68,23 +67,6 @@ class Deblurring:
         return {
             kind: sum(_psnr(network, *pair) for pair in pairs) / max(len(pairs), 1)
             for kind, pairs in self.scored.items()
-        }
-
-    def state(self) -> list[Tensor]:
-        """Generators of crops and degradation."""
-        return [self.crops.generator.get_state(), *self.degrade.state()]
-
-    def resume(self, state: list[Tensor]) -> None:
-        """Goes on with the same crops and blurs."""
-        self.crops.generator.set_state(state[0].cpu())
-        self.degrade.resume(state[1:])
-
-    def record(self) -> dict[str, Any]:
-        """How many pictures, and the digest of their names and bytes."""
-        return {
-            "digest": self.pictures.digest,
-            "train": len(self.pictures.train),
-            "held_out": len(self.pictures.held_out),
         }
 
 

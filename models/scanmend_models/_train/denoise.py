@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from scanmend_models._train import data
 from scanmend_models._train.degrade import Degrader, Sample
+from scanmend_models._train.drawing import Drawn
 from scanmend_models._train.light import to_eight_bit
 from scanmend_models._train.loop import Forward
 
@@ -16,7 +15,7 @@ SIGMAS = (15, 25, 50)
 """Levels of the held-out scores, of 255: those of the literature."""
 
 
-class Denoising:
+class Denoising(Drawn):
     """The task of every grain network.
 
     Args:
@@ -25,9 +24,8 @@ class Denoising:
     """
 
     def __init__(self, pictures: data.Pictures, seed: int, device: torch.device) -> None:
-        self.pictures, self.device = pictures, device
-        self.crops = data.Crops(pictures.train, seed, device)
         self.degrade = Degrader(seed + 1, device)
+        super().__init__(pictures, seed, device, self.degrade)
         self.scored = _scored(pictures.held_out, device)
 
     def loss(self, network: Forward, count: int, side: int) -> Tensor:
@@ -40,23 +38,6 @@ class Denoising:
         return {
             f"PSNR {level}": sum(_psnr(network, sample) for sample in samples) / max(len(samples), 1)
             for level, samples in self.scored.items()
-        }
-
-    def state(self) -> list[Tensor]:
-        """Generators of crops and degradation."""
-        return [self.crops.generator.get_state(), *self.degrade.state()]
-
-    def resume(self, state: list[Tensor]) -> None:
-        """Goes on with the same crops and noise."""
-        self.crops.generator.set_state(state[0].cpu())
-        self.degrade.resume(state[1:])
-
-    def record(self) -> dict[str, Any]:
-        """How many pictures, and the digest of their names and bytes."""
-        return {
-            "digest": self.pictures.digest,
-            "train": len(self.pictures.train),
-            "held_out": len(self.pictures.held_out),
         }
 
 
