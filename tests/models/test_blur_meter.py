@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from scanmend import cards, psf
 from scanmend.engine import load_network
 from scanmend.measure import blur, network, sharpness
+from scanmend_models._train import metering
 from scanmend_models._train.loop import Settings
 from scanmend_models.blur_meter import arch, samples
 from scanmend_models.blur_meter import train as training
@@ -162,7 +163,7 @@ def test_training_learns_and_goes_on_from_the_examples_it_has(
     for index in range(12):
         drawn = picture(256, index).permute(1, 2, 0).numpy()
         Image.fromarray(drawn).save(tmp_path / "pictures" / f"{index}.png")
-    monkeypatch.setattr(training, "BLOCK", 20)
+    monkeypatch.setattr(metering, "BLOCK", 20)
     settings = Settings(minutes=5, steps=200, batch=32, rate=2e-3, small=1.0, seed=3)
     said: list[str] = []
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from scanmend import cards
 from scanmend.engine import load_network
 from scanmend.measure import meter, traits
+from scanmend_models._train import metering
 from scanmend_models._train.loop import Settings
 from scanmend_models.noise_meter import arch, samples
 from scanmend_models.noise_meter import train as training
@@ -97,7 +98,7 @@ def test_training_learns_and_goes_on_from_the_examples_it_has(
         Image.fromarray(picture(128, index).permute(1, 2, 0).numpy()).save(
             tmp_path / "pictures" / f"{index}.png"
         )
-    monkeypatch.setattr(training, "BLOCK", 20)
+    monkeypatch.setattr(metering, "BLOCK", 20)
     pictures = tmp_path / "pictures"
     settings = Settings(minutes=5, steps=300, batch=32, rate=2e-3, small=1.0, seed=3)
     said: list[str] = []

@@ -1,32 +1,20 @@
-"""Trains the noise meter; `scanmend train meter` calls it.
-
-Drawing examples takes far longer than learning from them: they are drawn once, at the start of a run,
-and kept in its folder. A run that is killed while drawing goes on where it was.
-"""
+"""Trains the noise meter; `scanmend train meter` calls it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
 from scanmend.measure.traits import FLOOR
 from torch import Tensor
 
-from scanmend_models._train import data, files
-from scanmend_models._train.loop import Forward, Settings, Trainer
+from scanmend_models._train import metering
+from scanmend_models._train.loop import Forward
 from scanmend_models.noise_meter import arch, samples
 
-BLOCK = 250
-"""Examples drawn before they are written down."""
-HELD_OUT = 0.1
-JITTER = 0.05
 
-
-class Reading:
+class Reading(metering.Examples):
     """The task: from traits to the noise behind them.
 
     Args:
@@ -35,25 +23,15 @@ class Reading:
         seed: of batches.
     """
 
-    def __init__(self, traits: Tensor, truth: Tensor, digest: str, seed: int) -> None:
-        held = int(len(traits) * HELD_OUT)
-        self.held, self.learnt = (traits[:held], truth[:held]), (traits[held:], truth[held:])
-        self.spread = traits.std(0) + 0.05
-        self.mean = traits.mean(0)
-        self.digest = digest
-        self.generator = torch.Generator().manual_seed(seed)
-
     def loss(self, network: Forward, count: int, side: int) -> Tensor:
         """Laplace likelihood of luminance, colour by half, and the correlation where there is noise."""
         del side  # examples are whole pictures
-        traits, truth = self.learnt
-        chosen = torch.randint(len(traits), (count,), generator=self.generator)
-        blurred = JITTER * self.spread * torch.randn(count, traits.shape[1], generator=self.generator)
-        read, logs = network(traits[chosen] + blurred), torch.log(truth[chosen, :2] * 255 + FLOOR)
+        traits, truth = self.batch(count)
+        read, logs = network(traits), torch.log(truth[:, :2] * 255 + FLOOR)
         errors, scales = (read[:, :2] - logs).abs(), read[:, 3:]
         by_plane = (errors * torch.exp(-scales) + scales + errors).mean(0)
-        noisy = (truth[chosen, 0] * 255 > 0.3).float()
-        correlation = ((read[:, 2] - truth[chosen, 2]).abs() * noisy).mean()
+        noisy = (truth[:, 0] * 255 > 0.3).float()
+        correlation = ((read[:, 2] - truth[:, 2]).abs() * noisy).mean()
         return by_plane[0] + 0.5 * by_plane[1] + correlation
 
     def scores(self, network: Forward) -> dict[str, float]:
@@ -64,77 +42,11 @@ class Reading:
         error = (sigma[noisy] / (truth[noisy, 0] * 255) - 1).abs()
         return {"accuracy %": 100 - 100 * float(error.median())}
 
-    def state(self) -> list[Tensor]:
-        """The generator of batches."""
-        return [self.generator.get_state()]
 
-    def resume(self, state: list[Tensor]) -> None:
-        """Goes on with the same batches."""
-        self.generator.set_state(state[0].cpu())
-
-    def record(self) -> dict[str, Any]:
-        """How many examples, and the digest of the pictures."""
-        return {"digest": self.digest, "train": len(self.learnt[0]), "held_out": len(self.held[0])}
-
-
-def train(
-    folders: list[Path],
-    out: Path,
-    settings: Settings,
-    *,
-    device: torch.device,
-    report: Callable[[str], None] = print,
-    count: int = 12_000,
-) -> Path:
-    """Draws `count` examples, or those that are missing, and trains on them.
-
-    Returns:
-        `out/weights.safetensors`: the averaged weights in float16, as they are shipped.
-
-    Raises:
-        FileNotFoundError: the folders hold no pictures.
-        ValueError: the run in `out` is of another network or other pictures.
-        Diverged: the loss is no longer a number.
-    """
-    (out / "examples").mkdir(parents=True, exist_ok=True)
-    pictures = data.load(folders, least=samples.SIDES[0])
-    traits, truth = _examples(pictures, out, count, settings.seed, report)
-    task = Reading(traits, truth, pictures.digest, settings.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = arch.build()
-    network.mean.copy_(task.mean)
-    network.spread.copy_(task.spread)
-    trainer = Trainer(
-        network, task, out, settings, device=device, report=report, precise=("first", "second", "tail")
-    )
-    trainer.run()
-    weights = out / "weights.safetensors"
-    files.replace(weights, save({n: v.half().contiguous().cpu() for n, v in trainer.average.items()}))
-    return weights
-
-
-def _examples(
-    pictures: data.Pictures, out: Path, count: int, seed: int, report: Callable[[str], None]
-) -> tuple[Tensor, Tensor]:
-    """Examples from the run's folder, and as many more as are missing; blocks of equal seeds are equal."""
-    traits, truth = [], []
-    for block in range(-(-count // BLOCK)):
-        file = out / "examples" / f"{block:04}.safetensors"
-        if not file.exists():
-            files.replace(file, save(_block(pictures, seed * 10_000 + block)))
-            report(f"drew {(block + 1) * BLOCK} of {count} examples")
-        kept = load_file(file)
-        traits.append(kept["traits"])
-        truth.append(kept["truth"])
-    return torch.cat(traits)[:count], torch.cat(truth)[:count]
-
-
-def _block(pictures: data.Pictures, seed: int) -> dict[str, Tensor]:
+def _draws(seed: int) -> metering.Draw:
     degrader, choices = samples.MeterDegrader(seed), np.random.default_rng(seed)
-    examples: list[samples.Example] = []
-    while len(examples) < BLOCK:
-        if example := samples.draw(pictures.train, degrader, choices):
-            examples.append(example)
-    traits, truth = (torch.from_numpy(np.stack(side)) for side in zip(*examples, strict=True))
-    return {"traits": traits, "truth": truth}
+    return lambda pictures: samples.draw(pictures, degrader, choices)
+
+
+train = partial(metering.train, arch.build, Reading, draws=_draws, least=samples.SIDES[0], count=12_000)
+"""As `metering.train`, all but folders and settings given."""
